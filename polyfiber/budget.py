@@ -52,6 +52,23 @@ class Budget:
         object.__setattr__(self, "seconds", None if seconds is None else float(min(seconds, 1e300)))
         object.__setattr__(self, "memory", None if memory is None else parse_bytes(memory))
 
+    @property
+    def asked(self) -> float | None:
+        """Seconds of the budget that was given: of the whole, where this one is the `part` of a step."""
+        whole: float | None = self.__dict__.get("_asked", self.seconds)
+        return whole
+
+    def part(self, seconds: float | None, memory: int | None = None) -> Budget:
+        """Limits of a step of the work: so many seconds; messages name what was given for all of it.
+
+        >>> Budget(10).part(2).seconds, Budget(10).part(2).asked
+        (2.0, 10.0)
+        """
+        step = Budget(None if seconds is None else max(0.0, seconds), self.memory if memory is None else memory)
+        if seconds is not None and self.asked is not None:
+            object.__setattr__(step, "_asked", self.asked)
+        return step
+
 
 @dataclass
 class Progress:
@@ -91,8 +108,14 @@ class SoFar:
         return f"{self.done:,}{'' if self.total is None else f' of {self.total:,}'} {self.step}"
 
 
-def _given(limit: float) -> str:
-    return f"of a budget of {limit:.3g} s" if limit else "and nothing of the budget was left"
+def _used(elapsed: float, budget: Budget) -> str:
+    """What a step used of its time; the budget is named as it was given."""
+    limit, asked = budget.seconds or 0.0, budget.asked or 0.0
+    if not limit:
+        return f"nothing was left of a budget of {asked:.3g} s" if asked else "nothing of the budget was left"
+    if limit >= 0.9 * asked:  # the whole, or what was left at once
+        return f"{elapsed:.3g} s used of a budget of {asked:.3g} s"
+    return f"{elapsed:.3g} s used, its share of a budget of {asked:.3g} s"
 
 
 class Monitor:
@@ -181,10 +204,10 @@ class Monitor:
         limit = self.budget.seconds
         if limit is not None and self.elapsed > limit:
             raise BudgetExceededError(
-                f"{what} stopped: {self.elapsed:.3g} s used {_given(limit)}",
+                f"{what} stopped: {_used(self.elapsed, self.budget)}",
                 partial=partial,
                 elapsed=self.elapsed,
-                seconds=limit,
+                seconds=self.budget.asked,
             )
 
     @property
@@ -196,7 +219,7 @@ class Monitor:
     def rest(self, share: float = 1.0) -> Budget:
         """What is left, or a share of it, as the budget of one step of the work."""
         left = self.left
-        return Budget(None if left is None else share * left, self.budget.memory)
+        return self.budget.part(None if left is None else share * left)
 
     @contextmanager
     def watching(self) -> Iterator[Monitor]:

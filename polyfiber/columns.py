@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from . import words
 from ._typing import Array
 from .errors import InputError, MissingDependencyError, ShapeError
 
@@ -61,7 +62,7 @@ class Columns(Mapping[str, Array]):
 
     def __repr__(self) -> str:
         names = ", ".join(self._columns)
-        return f"Columns({self.n_rows} rows, one a {self.row}: {names if len(names) <= 120 else names[:119] + '…'})"
+        return f"Columns({words.count(self.n_rows, 'row')}, one a {self.row}: {names if len(names) <= 120 else names[:119] + '…'})"
 
     def to_pandas(self) -> Any:
         """A ``pandas.DataFrame``; arrays of several numbers a row become several columns (extra ``frames``)."""

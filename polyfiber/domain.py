@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import words
 from ._once import cached_property
 from ._typing import Array, FloatArray
 from ._values.checked import points_of, shown, unmasked, whole
@@ -47,7 +48,9 @@ class Polyhedron:
         self.A: Array = _as_parameter(A, 2, "A")
         self.b: Array = _as_parameter(b, 1, "b")
         if self.A.shape[0] != self.b.shape[0]:
-            raise ShapeError(f"A has {self.A.shape[0]} rows but b has {self.b.shape[0]} entries")
+            raise ShapeError(
+                f"A has {words.count(self.A.shape[0], 'row')} but b has {words.count(self.b.shape[0], 'entry', 'entries')}"
+            )
         if self.A.shape[1] == 0:
             raise ShapeError("A has no columns; a domain needs at least one dimension")
         zero = np.flatnonzero((self.A == 0).all(axis=1))
@@ -162,7 +165,9 @@ class Polyhedron:
         if len(points) == 0:
             raise InputError("a hull needs at least one point")
         if directions.shape[1] != points.shape[1]:
-            raise ShapeError(f"points have {points.shape[1]} coordinates but rays have {directions.shape[1]}")
+            raise ShapeError(
+                f"points have {words.count(points.shape[1], 'coordinate')} but rays have {directions.shape[1]}"
+            )
         generators = np.concatenate([np.insert(points, 0, 1.0, axis=1), np.insert(directions, 0, 0.0, axis=1)])
         rows, equal = _convert(generators, generators=True)
         if len(equal):
@@ -206,7 +211,7 @@ class Polyhedron:
         text = f"Polyhedron({self.A.tolist()}, {self.b.tolist()})"
         if self.A.dtype == self.b.dtype == np.float64 and len(text) <= 100:
             return text
-        return f"Polyhedron({self.n_facets} inequalities in R^{self.dimension})"
+        return f"Polyhedron({words.count(self.n_facets, 'inequality', 'inequalities')} in R^{self.dimension})"
 
 
 def _within_floats(values: Array, where: str) -> FloatArray:
@@ -262,7 +267,7 @@ def _room_for(n: int) -> None:
     free = available_memory() if n > 1000 else None
     if free is not None and needed > free:
         raise BudgetExceededError(
-            f"the {2 * n} inequalities of a box in {n} inputs take {needed / 1e9:.3g} GB, and there are {free / 1e9:.3g} GB: "
+            f"the {2 * n} inequalities of a box in {words.count(n, 'input')} take {needed / 1e9:.3g} GB, and there are {free / 1e9:.3g} GB: "
             "ask about fewer inputs, for instance on a slice (pf.slice_through)",
             partial=None,
         )
@@ -325,7 +330,9 @@ class Box(Polyhedron):
         if len(shape) != 1:
             raise ShapeError(f"box bounds have shapes {low.shape} and {high.shape}; expected two vectors of one length")
         if dimension is not None and shape != (dimension,):
-            raise ShapeError(f"box bounds have {shape[0]} coordinates, but dimension={dimension}; leave dimension away")
+            raise ShapeError(
+                f"box bounds have {words.count(shape[0], 'coordinate')}, but dimension={dimension}; leave dimension away"
+            )
         n = shape[0]
         _room_for(n)
         self.lo = _as_parameter(np.broadcast_to(low, shape), 1, "lo")

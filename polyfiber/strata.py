@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
+from . import words
 from ._once import cached_property
 from ._typing import Array, BoolArray, IntArray, RngLike
 from ._values.checked import generator_of
@@ -190,7 +191,9 @@ class Stratification:
         if hasattr(labels, "rows") and hasattr(labels, "shape"):
             source = cast(LabelSource, labels)
             if tuple(source.shape)[:1] != (len(d),):
-                raise ShapeError(f"labels have {source.shape[0]} rows but dim has {len(d)} entries")
+                raise ShapeError(
+                    f"labels have {words.count(source.shape[0], 'row')} but dim has {words.count(len(d), 'entry', 'entries')}"
+                )
             self._source = source
         elif callable(labels):
             self._make_labels = labels
@@ -364,7 +367,7 @@ class Stratification:
         k, kind = self._label_form
         array = np.asarray(label)
         if array.ndim not in (1, 2) or array.shape[-1] != k:
-            raise ShapeError(f"a label has {k} entries; found shape {array.shape}")
+            raise ShapeError(f"a label has {words.count(k, 'entry', 'entries')}; found shape {array.shape}")
         if array.size and array.dtype.kind not in "iu":
             raise InputError(f"labels are integers; found dtype {array.dtype}")
         rows = array.reshape(1 if array.ndim == 1 else len(array), k)

@@ -245,7 +245,8 @@ def one_line(value: Any) -> str:
     Point(x=array 500, error=1e-17)
     """
     fields = getattr(type(value), "__dataclass_fields__", None)
-    names = [n for n, f in fields.items() if f.repr] if fields is not None else list(getattr(value, "__dict__", ()))
+    own = getattr(value, "_fields", None) or list(getattr(value, "__dict__", ()))  # a named tuple, or any object
+    names = own if fields is None else [n for n, f in fields.items() if f.repr]
     text = f"{type(value).__name__}("
     for i, name in enumerate(n for n in names if not n.startswith("_")):
         part = f"{', ' if i else ''}{name}={brief(getattr(value, name, None))}"

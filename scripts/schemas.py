@@ -194,6 +194,7 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
             "findings": many(_FINDING), "activity_from": TEXT, "activity_by": SIGNS, "activity_fallback": many(TEXT),
             "notes": many(TEXT), "grounds": many(record(basis=TEXT, statement=TEXT)),
             "dimension_bounds_may": many(maybe(COUNT)), "local_may": _LOCAL, "components_may": many(TEXT),
+            "sample_may": record(file=TEXT, same_weights=FLAG),
         },
         {
             "network": NETWORK, "domain": TEXT, "kind": TEXT, "identifiable": maybe(FLAG), "reason": TEXT,

@@ -32,7 +32,6 @@ SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 MATRIX = {"A"}
 """The matrix of ``A x <= b``."""
 CONTEXT = {
-    "ambiguous": "ranks that are not clear, or how many",
     "b": "of `A x <= b`, or the second of two networks",
     "certificate": "of a complex or set; evidence of a verdict",
     "depth": "of a linear network, which may be infinite; of regions; of a network that may become shallower",
@@ -50,9 +49,7 @@ CONTEXT = {
     "moves": "between two networks, or of dimensions",
     "n_facets": "of one region, or of each",
     "network": "a chain, or what a slice of one is",
-    "open": "what is, or how many",
     "path": "of networks, or of a file",
-    "products": "of weights, or how many",
     "proof": "a witness, or a whole answer",
     "roles": "of one fiber, or of many",
     "signs": "of regions or neurons; of records of counts, how many",
@@ -81,6 +78,16 @@ COMMANDS = {
     "stratum": "Location",
 }
 """Whose answer each command prints."""
+RECORDS = ("Certificate", "Verification")
+"""Records of counts alone, where every name is one."""
+HOW_MANY = {
+    "exact_events": "as JSON has it",
+    "extra_parameters": "beyond those of the weights",
+    "rounds": "of an algorithm, which keeps none",
+    "saved_neurons": "which are gone; `dropped` names them",
+    "saved_parameters": "which are gone",
+}
+"""Numbers of what is nowhere as a collection, and why."""
 SPELLED = re.compile(
     r"(^|_)(num|nb|cnt|no_of|number_of|count_of|idx|vec|mat|dir|pos|val|vals|pts|verts|tol|eps|prob)(_|$)"
 )
@@ -150,6 +157,9 @@ def test_counts_are_integers_and_begin_with_n() -> None:
             if name.startswith("n_"):
                 assert shape(given) in ("int", "array", "?"), f"{of}.{name}: {given}"
             assert not name.endswith(("_count", "_number")), f"{of}.{name}"
+            plural = name.endswith("s") and not name.startswith("n_") and shape(given) == "int"
+            assert not plural or of in RECORDS or name in HOW_MANY, f"{of}.{name} sounds like a collection"
+    assert set(RECORDS) <= set(results())
 
 
 def test_yes_and_no_have_names_that_ask() -> None:

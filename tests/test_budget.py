@@ -33,6 +33,29 @@ def test_compilation_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         monitor.check_time("the work")
 
 
+def test_a_step_names_the_budget_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(budget.time, "monotonic", lambda: now[0])
+    monitor = Monitor(Budget(seconds=4, memory="1GB"))
+    now[0] += 3.0
+    step, none = Monitor(monitor.rest(0.5)), Monitor(monitor.budget.part(-1.0).part(0.0, 5))
+    assert (step.budget.seconds, step.budget.asked, step.budget.memory) == (0.5, 4.0, 10**9)
+    assert (none.budget.seconds, none.budget.memory) == (0.0, 5)
+    assert pickle.loads(pickle.dumps(step.budget)).asked == 4.0
+    now[0] += 2.0
+    for clock, said in (
+        (monitor, "5 s used of a budget of 4 s"),
+        (step, "2 s used, its share of a budget of 4 s"),
+        (none, "nothing was left of a budget of 4 s"),
+        (Monitor(Budget(0)), "nothing of the budget was left"),
+    ):
+        now[0] += 1e-9
+        with pytest.raises(BudgetExceededError, match=said) as caught:
+            clock.check_time("the work")
+        assert caught.value.seconds == clock.budget.asked
+    assert Budget().part(2.0).asked == 2.0
+
+
 def test_numba_tells_how_long_it_compiled() -> None:
     """A kernel that was never compiled before: its time is taken out, once, also when it compiles others."""
     from polyfiber.kernels.jit import numba

@@ -220,7 +220,7 @@ def test_bad_questions_are_refused() -> None:
         s.closure([-1])
     with pytest.raises(InputError, match="integers"):
         s.below(0.5)  # type: ignore[arg-type]
-    with pytest.raises(ShapeError, match="1 entries"):
+    with pytest.raises(ShapeError, match="1 entry"):
         s.find([0, 0])
     with pytest.raises(InputError, match="unique"):
         Stratification(np.int16([[0], [0]]), [0, 0], order=RankOrder(), ambient_dim=1).find([0])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import words
 from .._typing import IntArray, SignArray
 from .._values.read_only import closed
 from ..domain import Box, Polyhedron
@@ -54,7 +55,9 @@ class Settled:
 
     def __repr__(self) -> str:
         a, i = len(self.active), len(self.inactive)
-        return f"Settled({a + i} of {len(self.signs)} neurons: {a} active, {i} inactive, by {self.method})"
+        return (
+            f"Settled({a + i} of {words.count(len(self.signs), 'neuron')}: {a} active, {i} inactive, by {self.method})"
+        )
 
 
 def settle(network: ReLUNetwork | PiecewiseLinearNetwork, domain: Polyhedron | None, *, expected: float) -> Settled:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, FloatArray, IntArray
 from .._values.checked import generator_of
 from ..budget import Budget, Monitor
@@ -272,7 +273,7 @@ class BoxSearch:
                 if (
                     boxes and self.state.counts[search_kernel.HEAP] and (monitor.late or clock.late)
                 ):  # the whole box is looked at in any case
-                    stopped = f"the time is used up after {self.state.counts[search_kernel.BOXES]} boxes"
+                    stopped = f"the time is used up after {words.count(self.state.counts[search_kernel.BOXES], 'box', 'boxes')}"
                     break
                 code = search_kernel.search(
                     self.pair, self.goal, self.pool, self.state, self.planes, self.forms, self.unit, steps

@@ -53,7 +53,10 @@ def plan_command(
         title=f"{checked.name}: {counted(checked.count, 'network')} in {counted(len(rows), 'partition')}",
     )  # fmt: skip
     if len(shown) < len(rows):
-        note(f"{len(rows) - len(shown)} partitions between them are not shown; --json lists all", quiet=printed.quiet)
+        note(
+            f"not shown: {counted(len(rows) - len(shown), 'partition')} between them; --json lists all",
+            quiet=printed.quiet,
+        )
     if cost is not None:
         lines = [
             (s.source, s.networks, s.sampled, round(s.regions), round(sum(s.rows.values())),
@@ -122,7 +125,10 @@ def run_command(
         for index, reason in report.failures[:20]:
             note(f"partition {index} is not done: {reason}")
         if not report.complete and not report.failures:
-            note(f"{report.partitions - report.done - report.kept} partitions remain", quiet=printed.quiet)
+            note(
+                f"{counted(report.partitions - report.done - report.kept, 'partition remains', 'partitions remain')}",
+                quiet=printed.quiet,
+            )
     if report.failures:
         raise typer.Exit(3)
 

@@ -142,7 +142,7 @@ def _point(values: list[float]) -> str:
     """A point to paste; the beginning of a long one."""
     begin = values if len(values) <= 16 else values[:4]
     text = " ".join(f"{v:.17g}" for v in begin)
-    return text if len(begin) == len(values) else f"{text} … ({len(values)} coordinates, whole with --json)"
+    return text if len(begin) == len(values) else f"{text} … ({counted(len(values), 'coordinate')}, whole with --json)"
 
 
 def _print(answer: dict[str, Any]) -> None:
@@ -153,8 +153,10 @@ def _print(answer: dict[str, Any]) -> None:
         words = {"yes": "agree", "no": "disagree", "undecided": "not decided"}
     rows: list[tuple[str, Any]] = [("verdict", words[answer["verdict"]])]
     if "exact_verdict" in answer:
-        exactly = {"yes": "equivalent", "no": "different", "undecided": "not decided"}
-        rows.append(("exactly", (words if "near" not in words.values() else exactly)[answer["exact_verdict"]]))
+        exactly = {"yes": "the same function", "no": "different functions", "undecided": "not decided"}
+        if answer["verdict"] == "yes":
+            exactly["no"] = "not quite the same function"
+        rows.append(("with no difference allowed at all", exactly[answer["exact_verdict"]]))
     rows += [("method", answer["method"]), ("reason", answer["reason"])]
     if answer.get("bound") is not None:
         rows.append(("relative distance" if answer["domain"] == "R^n" else "bound of |f - g|", answer["bound"]))
@@ -247,7 +249,7 @@ def dedupe(
                 shutil.copy2(files[first], write / f"class{label:06d}{files[first].suffix}")
             else:
                 network_at(collection, first).save(write / f"class{label:06d}.npz")
-        note(f"wrote {found.n_classes} representatives to {write}", quiet=output.quiet)
+        note(f"wrote {counted(found.n_classes, 'representative')} to {write}", quiet=output.quiet)
     undecided = [[name(i), name(j)] for i, j in found.undecided]
     unreadable = {name(i): reason for i, reason in found.unreadable.items()}
     for reason in unreadable.values():

@@ -17,6 +17,7 @@ from .render import leave, note, shown, table, tell
 
 ONLY_CHAINS = "the theorems are about ReLU chains alone, and this network has other gates or connections"
 FAR = "Weights far away are not excluded. Next: polyfiber equiv compares with another network."
+BASES = {"theorem": "by a theorem", "computed": "computed", "evidence": "evidence"}
 LISTED = 8
 """Findings of one kind that the text spells out; JSON has all."""
 
@@ -127,12 +128,18 @@ def classify(
     if drawn.sample is not None:
         other = report.sample(1, rng=drawn.seed)[0]
         other.save(drawn.sample)
-        same = ": the same weights, since no others of the fiber are known" if other == net else ""
-        note(f"wrote {drawn.sample}{same}", quiet=printed.quiet)
+        answer["sample"] = {"file": str(drawn.sample), "same_weights": other == net}
+        note(f"wrote {drawn.sample}", quiet=printed.quiet)
     sentence = report.sentence
     if "local" in answer and report.kind == "undecided":
         sentence = sentence.split(" Next: --local")[0]  # it was asked for, and follows
         sentence += f" {found.sentence} {FAR}"
+    if drawn.sample is not None and answer["sample"]["same_weights"]:
+        alone = report.kind in ("identifiable", "rigid")
+        why = (
+            "no others are known, up to permuting neurons and rescaling" if alone else "another --seed may draw others"
+        )
+        sentence += f" {drawn.sample} holds the very same weights: {why}."
     if tell(sentence, answer, json=printed.json):
         _print_report(answer, str(file))
     if open_question:
@@ -235,7 +242,9 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
         ("last hidden layer", ", ".join(f"{n} {role}" for role, n in answer["roles"].items()) or "-"),
     ]
     if len(answer["network"]["architecture"]) == 4:
-        rows.append(("theorem for two hidden layers", "applies" if regime["applies"] else "does not apply"))
+        other = any(g["basis"] == "theorem" for g in answer["grounds"])
+        no = "does not apply; another theorem does" if other else "does not apply"
+        rows.append(("theorem for two hidden layers", "applies" if regime["applies"] else no))
     if regime["generic"] is not None:
         rows.append(("generic", regime["generic"]))
     if regime["bottleneck"] and not regime["violations"]:
@@ -249,7 +258,7 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
         counts[f["kind"], f["layer"]] = counts.get((f["kind"], f["layer"]), 0) + 1
     rows += [("found", f"{n} {kind} in layer {layer}") for (kind, layer), n in counts.items()]
     rows += [("note", text) for text in answer["notes"]]
-    rows += [(g["basis"], g["statement"]) for g in answer["grounds"]]
+    rows += [(BASES[g["basis"]], g["statement"]) for g in answer["grounds"]]
     if "dimension_bounds" in answer and answer["dimension"] is None:
         low, high = answer["dimension_bounds"]
         rows.append(("dimension", f"at least {low}" + ("" if high is None else f", at most {high}")))
@@ -260,6 +269,8 @@ def _print_report(answer: dict[str, Any], title: str) -> None:
         )
         rows.append(("local dimension modulo scaling", str(local["dimension"])))
     rows += [("component", text) for text in answer.get("components", [])]
+    if "sample" in answer:
+        rows.append(("sample", "the same weights" if answer["sample"]["same_weights"] else "other weights"))
     table(rows, header=("", title))
 
 

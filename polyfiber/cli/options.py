@@ -175,7 +175,7 @@ class Drawn:
         None,
         "--sample",
         metavar="FILE",
-        help="Write a network drawn from the known part of the fiber; where that is this network alone, the same weights.",
+        help="Write a network drawn from the known part of the fiber; where that is this network alone, the same weights, and the answer says so.",
     )
     seed: int = typer.Option(0, "--seed", help="With --sample: seed of the choice.")
 
@@ -259,6 +259,8 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
             except (IncompleteError, MemoryError) as stop:
                 if printed is not None and not answered():
                     tell_stopped(stop, name, json=printed.json)
+                elif printed is not None and printed.quiet:
+                    stop.__dict__["told"] = True  # the answer that was begun says that it is not complete
                 raise
 
     run.__signature__ = inspect.Signature(spelled)  # type: ignore[attr-defined]

@@ -95,7 +95,11 @@ def draw_complex(net: ReLUNetwork, cx: PolyhedralComplex, path: Path) -> None:
     if n0 == 2:
         bounded = cx.domain is not None and cx.dimension == 2 and not cx.is_unbounded(2).any()
         seen = cx if bounded else canonical_complex(net, _window(cx))
-        part = f"a window with {seen.n_regions} of {cx.n_regions} regions" if seen.n_regions < cx.n_regions else None
+        part = (
+            f"a window with {seen.n_regions} of {words.count(cx.n_regions, 'region')}"
+            if seen.n_regions < cx.n_regions
+            else None
+        )
         draw(seen, path, labels=labels, title=part)
         return
     origin = np.median(cx.vertices, axis=0)

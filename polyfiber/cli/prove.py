@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .. import words
 from .options import Crew, Limits, Output, grouped
 from .render import note, progress_line, to_json
 
@@ -76,7 +77,7 @@ def prove(
         )  # fmt: skip
     else:
         print(found.to_text())
-        note(f"{found.reason}; {found.boxes} boxes, {found.seconds:.2f} s", quiet=output.quiet)
+        note(f"{found.reason}; {words.count(found.boxes, 'box', 'boxes')}, {found.seconds:.2f} s", quiet=output.quiet)
     raise typer.Exit({"unsat": 0, "sat": 1, "unknown": 3}[found.status])
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import typer
 
+from ..budget import Monitor
 from ..errors import InputError
+from ..words import count as counted
 from ..words import neuron, widths
 from .grammar.choices import Method, Order
 from .grammar.inputs import Through, tell_walk, through_inputs
@@ -52,16 +54,17 @@ def region_command(
 
     net = read_network(file)
     at = parse_point(point, net.architecture[0], "the point")
-    r = region(net, at, domain=where.domain_of(net), budget=limits.budget, progress=output.progress)
-    ball = r.inscribed_ball
+    with Monitor(limits.budget).watching():
+        r = region(net, at, domain=where.domain_of(net), budget=limits.budget, progress=output.progress)
+        ball, bounded, distance = r.inscribed_ball, r.bounded, r.distance
     A, a = r.affine_map
     facts: dict[str, Any] = {
         "domain": where.text,
         "active": int((r.signs[: net.n_hidden] > 0).sum()),
         "neurons": net.n_hidden,
         "facets": r.n_facets,
-        "bounded": r.bounded.value,
-        "distance_to_boundary": r.distance,
+        "bounded": bounded.value,
+        "distance_to_boundary": distance,
         "inscribed_radius": ball.radius,
         "inscribed_radius_certified": ball.certified_radius,
         "rows_decided_exactly": r.stats.exact_rows,
@@ -182,7 +185,9 @@ def slice_command(
         refuse(("--axes",), "not with --along, which says the directions itself")
     chosen, parts = parse_axes(axes), [part for text in along for part in text.split(";")] if along else None
     if parts is not None and len(parts) > 3:
-        raise typer.BadParameter(f"--along {';'.join(parts)!r} has {len(parts)} directions; expected one to three")
+        raise typer.BadParameter(
+            f"--along {';'.join(parts)!r} has {counted(len(parts), 'direction')}; expected one to three"
+        )
     if plot is not None and not (through.through or through.between):
         if (size := len(chosen if parts is None else parts)) != 2:
             raise typer.BadParameter(f"--plot draws a planar slice, found dimension {size}")

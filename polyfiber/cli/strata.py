@@ -73,7 +73,7 @@ def strata(
         n = count_strata(d, rank, budget=limits.budget)
         of = f"the linear networks of widths {widths}" + ("" if rank is None else f" whose product has rank {rank}")
         tell(
-            f"{n} rank strata: so many patterns of ranks of consecutive products do {of} have; an exact count.",
+            f"{counted(n, 'rank stratum', 'rank strata')}: so many patterns of ranks of consecutive products do {of} have; an exact count.",
             {"widths": d, "rank": rank, "strata": n}, json=output.json,
         )  # fmt: skip
         return
@@ -273,7 +273,7 @@ def geodesic(
         ends.append(float_weights(layers))
     if depth is None and len(ends[0]) != len(ends[1]):
         raise InputError(
-            f"the networks have {len(ends[0])} and {len(ends[1])} layers; say with --depth in which metric they are compared"
+            f"the networks have {len(ends[0])} and {counted(len(ends[1]), 'layer')}; say with --depth in which metric they are compared"
         )
     n = len(ends[0]) if depth is None else float(depth) if depth == "inf" else int(depth)
     g = join(product(ends[0]), product(ends[1]), n, starts=starts, budget=limits.budget)

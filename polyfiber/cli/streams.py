@@ -129,7 +129,7 @@ def show(total: BlockSum, net: ReLUNetwork, domain: Polyhedron | None, *, json: 
     for block in total.remaining[:SHOWN]:
         print("missing: " + (" and ".join(_inequality(net, *step) for step in block.path) or "everything"))
     if len(total.remaining) > SHOWN:
-        print(f"missing: {len(total.remaining) - SHOWN} blocks more (see --json)")
+        print(f"missing: {words.count(len(total.remaining) - SHOWN, 'block')} more (see --json)")
     print(f"{total.seconds:.3g} s")
 
 

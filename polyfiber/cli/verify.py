@@ -203,7 +203,7 @@ def report_command(
         "page": str(found.path),
         "title": found.title,
         "page_bytes": found.size,
-        "regions_drawn": found.regions,
+        "regions_drawn": found.n_regions,
         "sections": [
             {
                 "name": s.name,

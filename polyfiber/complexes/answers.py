@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,41 @@ class Lipschitz(Sentence):
 
     def __float__(self) -> float:
         return self.value
+
+
+class AffineMaps(NamedTuple):
+    """The affine maps of regions: on region ``i`` the network is ``A[i] x + a[i]``; of one region without the first axis.
+
+    Attributes
+    ----------
+    A : (m, nL, n0) float64
+    a : (m, nL) float64
+    """
+
+    A: FloatArray
+    a: FloatArray
+
+    def __repr__(self) -> str:
+        return one_line(self)
+
+
+class SliceMaps(NamedTuple):
+    """The affine maps of regions of a planar slice, in its coordinates: ``A[i] t + a[i]`` within ``bound[i]``.
+
+    Attributes
+    ----------
+    A : (k, outputs, 2) float64
+    a : (k, outputs) float64
+    bound : (k, outputs) float64
+        On the whole polygon.
+    """
+
+    A: FloatArray
+    a: FloatArray
+    bound: FloatArray
+
+    def __repr__(self) -> str:
+        return one_line(self)
 
 
 @closed

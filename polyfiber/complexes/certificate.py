@@ -128,7 +128,7 @@ class Certificate:
     def sentence(self) -> str:
         """How the signs were decided, and what checks them."""
         return (
-            f"{self.filtered + self.structural + self.exact} signs were decided, each certified: {self.filtered} by floats beyond their error "
+            f"{words.count(self.filtered + self.structural + self.exact, 'sign was', 'signs were')} decided, each certified: {self.filtered} by floats beyond their error "
             f"bound, {self.structural} by a rank, {self.exact} in rationals. Next: verify() decides them anew by other code."
         )
 
@@ -242,14 +242,18 @@ def verify_complex(cx: PolyhedralComplex, *, everything: bool = False, budget: B
     check.note(f"{at} vertices within their bounds: gated matrix products in numpy, {rational} in rationals")
     looked, rational = check.stage("given points", given.check_given, cx, work, check.problems, otherwise=(0, 0))
     if looked:
-        check.note(f"{looked} vertices and rays as given out: lifted in the longest floats, {rational} in rationals")
+        check.note(
+            f"{words.count(looked, 'vertex', 'vertices')} and rays as given out: lifted in the longest floats, {rational} in rationals"
+        )
     check.stage("solving vertices", skeleton.solve_anew, work)
     at, rational = check.stage("solved vertices", points.check_points, work, check.problems, otherwise=(0, 0))
     check.note(f"{at} vertices solved again, within their bounds as before, {rational} in rationals")
     check.stage("distinct vertices", skeleton.check_distinct, work, check.problems)
     signs = skeleton.check_signs if simple else lattice_check.check_signs
     filtered, exact = check.stage("signs", signs, work, check.problems, otherwise=(0, 0))
-    check.note(f"{filtered + exact} signs: forward evaluation at vertices solved again, {exact} in rationals")
+    check.note(
+        f"{words.count(filtered + exact, 'sign')}: forward evaluation at vertices solved again, {exact} in rationals"
+    )
     edges = skeleton.check_edges if simple else lattice_check.check_faces
     number = check.stage("edges" if simple else "the face lattice", edges, work, check.problems, otherwise=0)
     check.note(f"{number} {'edges' if simple else 'incidences of faces'}: ends and signs compared, without coordinates")
@@ -326,7 +330,7 @@ def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simpl
         check.note(f"counts {store.counts} and {rows} rows of tables from the checked lattice")
     check.stage("columns", tables.check_columns, cx, work, check.problems)
     regions = check.stage("affine maps", check_maps, cx, check.problems, otherwise=0)
-    check.note(f"affine maps of {regions} regions: pulled back along slopes, in rationals")
+    check.note(f"affine maps of {words.count(regions, 'region')}: pulled back along slopes, in rationals")
     pairs = check.stage("regions", volumes.check_regions, cx, check.problems, otherwise=0)
     if pairs:
         check.note(f"{pairs} incidences and neighbours of regions: products of sparse matrices")
@@ -334,7 +338,7 @@ def _check_given_out(check: _Check, cx: PolyhedralComplex, work: Skeleton, simpl
         return
     looked, rational = check.stage("volumes", volumes.check_volumes, cx, check.problems, otherwise=(0, 0))
     if looked:
-        check.note(f"{looked} volumes: sums of simplices, {rational} in rationals")
+        check.note(f"{words.count(looked, 'volume')}: sums of simplices, {rational} in rationals")
 
 
 def _check_only_face(cx: PolyhedralComplex, work: Skeleton, problems: list[str]) -> int:

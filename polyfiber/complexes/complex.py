@@ -28,7 +28,7 @@ from ..numerics.floats import nearest
 from ..numerics.polyhedra import LargestBall
 from ..numerics.rounding import LEAST, UNIT, gamma
 from ..strata import SignOrder, Stratification
-from .answers import DualGraph, HRepresentation, Lipschitz, VRepresentation
+from .answers import AffineMaps, DualGraph, HRepresentation, Lipschitz, VRepresentation
 from .certificate import Certificate
 from .geometry import affine_maps_of, forms_of, lineality_basis, locate_signs, map_errors, norms_along, norms_of
 from .lattice.build import LatticeSkeleton
@@ -402,7 +402,7 @@ class PolyhedralComplex:
 
     # ---- functions --------------------------------------------------------------------------
     @within_budget
-    def affine_maps(self, regions: Any = None, *, budget: Budget | None = None) -> tuple[FloatArray, FloatArray]:
+    def affine_maps(self, regions: Any = None, *, budget: Budget | None = None) -> AffineMaps:
         """The affine map of each region.
 
         Parameters
@@ -412,14 +412,22 @@ class PolyhedralComplex:
 
         Returns
         -------
-        A : (m, nL, n0) float64
-        a : (m, nL) float64
-            ``f(x) = A x + a`` on the region.
+        AffineMaps
+            A named tuple: ``A`` (m, nL, n0) and ``a`` (m, nL), float64; ``f(x) = A x + a`` on the region.
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> cx = pf.canonical_complex(pf.ReLUNetwork.random((2, 4, 1), rng=0))
+        >>> maps = cx.affine_maps()
+        >>> maps
+        AffineMaps(A=array 11x1x2, a=array 11x1)
+        >>> A, a = maps
         """
         planes = self._store.planes(self.dimension)
         if regions is not None:
             planes = planes[self._region_ids(regions)]
-        return affine_maps_of(self._frame, planes)
+        return AffineMaps(*affine_maps_of(self._frame, planes))
 
     def _region_ids(self, regions: Any) -> IntArray:
         return ids_within(regions, self.n_regions, "regions")
@@ -842,4 +850,4 @@ def face_source(skeleton: Skeleton) -> FaceStore:
     return LatticeStore(skeleton) if isinstance(skeleton, LatticeSkeleton) else FaceStore(skeleton)
 
 
-__all__ = ["DualGraph", "HRepresentation", "Lipschitz", "PolyhedralComplex", "VRepresentation"]
+__all__ = ["AffineMaps", "DualGraph", "HRepresentation", "Lipschitz", "PolyhedralComplex", "VRepresentation"]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array
 from ..budget import Monitor
 from ..errors import FileFormatError, MissingDependencyError
@@ -229,7 +230,7 @@ def _array_bytes(folder: Path, sizes: dict[Path, int], most: int) -> int:
     if count > CHUNKS + len(files) or max(item * math.prod(shape), room) > most:
         raise FileFormatError(
             f"{folder.name} claims the shape {tuple(shape)} in {count:,} chunks of {room:,} bytes, out of proportion to "
-            f"its {len(files)} files"
+            f"its {words.count(len(files), 'file')}"
         )
     for file in files:
         unpacked = _frame_size(file) if "zstd" in codecs else sizes[file]

@@ -12,7 +12,7 @@ from .._typing import FloatArray, SignArray
 from .._values.checked import generator_of, real
 from ..budget import Budget, Monitor
 from ..domain import Polyhedron
-from ..errors import BudgetExceededError, GenericityError, InputError
+from ..errors import BudgetExceededError, GenericityError, InputError, old_name
 from ..kernels.complexes import affine_maps as maps
 from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_network
@@ -89,19 +89,19 @@ class Genericity:
         that no region has are not part of it. UNDECIDED, with no product looked at, where the network is no chain.
     worst_product : ProductRank or None
         The one with the smallest relative singular value: the margin.
-    products : int
+    n_products : int
         Masked products looked at.
     vertex_margin : float or None
         Smallest distance of a vertex to a wall that it does not lie on, measured along the gradient there.
     honest : Verdict
         Every ridge on walls of two layers bends (Definition 14 of the paper).
-    unbent_ridges : int
+    n_unbent_ridges : int
     cancellation_free : Verdict
         Every facet with an active path to the outputs has a non-zero weight (Definition 15).
-    cancelling_facets : int
+    n_cancelling_facets : int
     weight_margin : float or None
         Smallest weight of such a facet relative to the sum over its paths of absolute values.
-    regions : int
+    n_regions : int
         Regions looked at.
     enumerated : bool
         Whether these were all regions.
@@ -115,15 +115,20 @@ class Genericity:
     reason: str
     full_rank_products: Verdict
     worst_product: ProductRank | None
-    products: int
+    n_products: int
     vertex_margin: float | None
     honest: Verdict
-    unbent_ridges: int
+    n_unbent_ridges: int
     cancellation_free: Verdict
-    cancelling_facets: int
+    n_cancelling_facets: int
     weight_margin: float | None
-    regions: int
+    n_regions: int
     enumerated: bool
+
+    products = old_name("n_products")
+    unbent_ridges = old_name("n_unbent_ridges")
+    cancelling_facets = old_name("n_cancelling_facets")
+    regions = old_name("n_regions")
 
     @property
     def sentence(self) -> str:
@@ -141,8 +146,8 @@ class Genericity:
             self.sentence,
             f"supertransversal: {self.supertransversal.value} ({self.reason})",
             f"masked products of full rank: {self.full_rank_products.value} "
-            f"({words.count(self.products, 'product')} from {words.count(self.regions, 'region')})"
-            if self.products
+            f"({words.count(self.n_products, 'product')} from {words.count(self.n_regions, 'region')})"
+            if self.n_products
             else "masked products: do not apply, layers of a chain are what is multiplied",
         ]
         if self.worst_product is not None:
@@ -150,8 +155,12 @@ class Genericity:
             lines.append(f"  smallest: layers {p.first}..{p.last}, relative singular value {p.singular_value:.3g}")
         if self.vertex_margin is not None:
             lines.append(f"smallest distance of a vertex to another wall: {self.vertex_margin:.3g}")
-        lines.append(f"honest: {self.honest.value} ({self.unbent_ridges} ridges of two layers do not bend)")
-        lines.append(f"cancellation-free: {self.cancellation_free.value} ({self.cancelling_facets} facets cancel)")
+        lines.append(
+            f"honest: {self.honest.value} ({words.count(self.n_unbent_ridges, 'ridge')} of two layers without a bend)"
+        )
+        lines.append(
+            f"cancellation-free: {self.cancellation_free.value} ({words.count(self.n_cancelling_facets, 'facet')} with weight zero)"
+        )
         if self.weight_margin is not None:
             lines.append(f"  smallest relative weight: {self.weight_margin:.3g}")
         return "\n".join(lines)
@@ -236,7 +245,7 @@ def genericity(
         total, enumerated = cx.n_regions, len(signs) == cx.n_regions
     else:
         left = monitor.left
-        least = None if left is None else Budget(seconds=max(left, 0.1 * (monitor.budget.seconds or 0.0)))
+        least = None if left is None else monitor.budget.part(max(left, 0.1 * (monitor.budget.seconds or 0.0)))
         signs = _sampled_regions(network, domain, max_regions, rng, least)
         total, enumerated = len(signs), False
     worst, products, deficient, ranks = None, 0, 0, Verdict.UNDECIDED

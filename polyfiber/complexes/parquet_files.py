@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from .. import words
 from ..errors import FileFormatError, MissingDependencyError, PolyfiberError
 
 SLACK = 1 << 27
@@ -143,14 +144,16 @@ def _check(
     """Refuse a file whose footer lies, or which would take more than it may."""
     meta, most, total, places = file.metadata, SLACK + GROWTH * size, 0, []
     if meta.num_rows != sum(meta.row_group(i).num_rows for i in range(meta.num_row_groups)):
-        raise FileFormatError(f"{where}: the row groups do not have the {meta.num_rows} rows that the footer claims")
+        raise FileFormatError(
+            f"{where}: the row groups do not have the {words.count(meta.num_rows, 'row')} that the footer claims"
+        )
     for i in range(meta.num_row_groups):
         chunks = list(_chunks(file, meta.row_group(i), size, columns, f"{where}: row group {i}"))
         for chunk in chunks:
             _walk(stream, chunk, f"{where}: row group {i}, {chunk.path}")
             if not 0 <= meta.row_group(i).num_rows <= chunk.counted:
                 raise FileFormatError(
-                    f"{where}: row group {i} claims {meta.row_group(i).num_rows} rows, its pages hold {chunk.counted} values"
+                    f"{where}: row group {i} claims {words.count(meta.row_group(i).num_rows, 'row')}, its pages hold {words.count(chunk.counted, 'value')}"
                 )
         places += [(c.start, c.start + c.length) for c in chunks if c.length]
         needed, texts = sum(c.needed for c in chunks), [c for c in chunks if c.texts]

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .. import words
 from .._once import cached_property
 from .._values.checked import shown
 from .._version import __version__
@@ -216,7 +217,7 @@ def _check_partitions(spec: Spec, partitions: tuple[Partition, ...], where: str)
                     break
             start = stop
     if not whole or expected != len(partitions):
-        raise FileFormatError(f"{where}: {len(partitions)} partitions; the spec gives {expected}")
+        raise FileFormatError(f"{where}: {words.count(len(partitions), 'partition')}; the spec gives {expected}")
 
 
 def make_plan(spec: Spec) -> Plan:
@@ -236,7 +237,7 @@ def make_plan(spec: Spec) -> Plan:
         raise InputError(f"expected a Spec, as of `Spec.of` or `read_spec`, found {shown(spec)}")
     if spec.count > MOST * spec.partition:
         raise InputError(
-            f"partition: {spec.count} networks by {spec.partition} are more than {MOST} partitions; "
+            f"partition: {words.count(spec.count, 'network')} by {spec.partition} are more than {MOST} partitions; "
             f"expected at least {-(-spec.count // MOST)} networks per partition",
             key="partition",
         )

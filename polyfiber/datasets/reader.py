@@ -315,7 +315,7 @@ def opened(directory: str | Path) -> Dataset:
                     )
             if len(entry["files"]) != len(firsts):
                 raise FileFormatError(
-                    f"{place}/manifest.json: {len(entry['files'])} files of {name} for {len(firsts)} partitions"
+                    f"{place}/manifest.json: {words.count(len(entry['files']), 'file')} of {name} for {words.count(len(firsts), 'partition')}"
                 )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileFormatError(f"{place}: manifest.json or plan.json is not that of a dataset: {error}") from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .. import words
 from .._once import cached_property
 from .._values.checked import path_of, shown
 from ..errors import FileFormatError, InputError
@@ -280,7 +281,7 @@ def _sources(given: Any, inputs: Inputs, planned: Any) -> tuple[Source, ...]:
         if planned is not None:
             entries = planned.get("networks") if isinstance(planned, dict) else None
             if not isinstance(entries, list) or len(entries) != len(given) or not isinstance(entries[position], dict):
-                raise fields.wrong("resolved", entries, f"{len(given)} entries of networks")
+                raise fields.wrong("resolved", entries, f"{words.count(len(given), 'entry', 'entries')} of networks")
             found = entries[position]
         sources.append(_source(entry, position, sources, inputs, found))
         if sources[-1].first + sources[-1].count > 1 << 53:

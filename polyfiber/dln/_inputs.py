@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import words
 from .._typing import FloatArray
 from .._values.checked import reals_of, shown
 from ..errors import InputError, ShapeError
@@ -168,11 +169,11 @@ def as_layers(weights: Any, *, least: int = 1) -> tuple[FloatArray, ...]:
             raise InputError(f"weights is {type(weights).__name__}; expected an array or a sequence of matrices")
         layers = tuple(as_matrix(layer, name=f"layer {p}") for p, layer in enumerate(weights, start=1))
     if len(layers) < least:
-        raise ShapeError(f"found {len(layers)} layers; expected at least {least}", layers=len(layers))
+        raise ShapeError(f"found {words.count(len(layers), 'layer')}; expected at least {least}", layers=len(layers))
     for p in range(1, len(layers)):
         if layers[p].shape[-1] != layers[p - 1].shape[-2]:
             raise ShapeError(
-                f"layer {p + 1} expects {layers[p].shape[-1]} inputs but layer {p} gives {layers[p - 1].shape[-2]} "
+                f"layer {p + 1} expects {words.count(layers[p].shape[-1], 'input')} but layer {p} gives {layers[p - 1].shape[-2]} "
                 f"(shapes {layers[p - 1].shape}, {layers[p].shape})",
                 layer=p + 1,
             )

@@ -98,7 +98,9 @@ def _check(a: Any, b: Any, domain: Any, tolerance: float, epsilon: Any, relative
     if domain is not None and not isinstance(domain, Polyhedron):
         raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
     if domain is not None and domain.dimension != a.architecture[0]:
-        raise ShapeError(f"the domain has {domain.dimension} coordinates but the networks {a.architecture[0]} inputs")
+        raise ShapeError(
+            f"the domain has {words.count(domain.dimension, 'coordinate')} but the networks {words.count(a.architecture[0], 'input')}"
+        )
     if not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
         raise InputError(f"tolerance must lie in [0, 1), found {tolerance!r}; 0 asks for exact equality")
     if epsilon is not None and domain is None:
@@ -785,7 +787,7 @@ def _of_boxes(pair: _Pair, question: Question, found: NearEqual) -> Equivalence:
     known: dict[str, Any] = {"known_exact": Verdict.NO} if found.gap is not None and found.gap > 0 else {}
     if found.verdict is Verdict.YES:
         return pair.yes(
-            ProvedBoxes(found.boxes, found.open, found.bound, found.reason, found.summary), near=found, **known
+            ProvedBoxes(found.n_boxes, found.n_open, found.bound, found.reason, found.summary), near=found, **known
         )
     if found.verdict is Verdict.NO and found.point is not None:
         x = question.input_at(question.seen_at(found.point))

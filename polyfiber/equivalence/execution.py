@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import words
 from .._typing import FloatArray, ScalePer
 from ..bounds.enclosing import enclosing_box
 from ..bounds.pairing import Side
@@ -352,7 +353,9 @@ def _walked(graph: Any, name: str) -> tuple[list[FloatArray], list[FloatArray], 
                     users.setdefault(value, []).append((node, options))
     inputs = [v.name for v in graph.input if v.name not in known]
     if len(inputs) != 1 or len(graph.output) != 1:
-        raise FileFormatError(f"{name} has {len(inputs)} inputs and {len(graph.output)} outputs; expected one each")
+        raise FileFormatError(
+            f"{name} has {words.count(len(inputs), 'input')} and {words.count(len(graph.output), 'output')}; expected one each"
+        )
     value = inputs[0]
     weights: list[FloatArray] = []
     biases: list[FloatArray] = []

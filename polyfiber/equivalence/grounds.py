@@ -123,7 +123,7 @@ class SameFunctions:
     def reason(self) -> str:
         """In words."""
         how = f"to {self.distance:.2g}" if self.allowed else "exactly"
-        return f"written over {self.functions} functions that both share, layer by layer, the outputs agree {how}"
+        return f"written over {words.count(self.functions, 'function')} that both share, layer by layer, the outputs agree {how}"
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -155,7 +155,11 @@ class SplitCells(SameFunctions):
     def reason(self) -> str:
         """In words."""
         how = f"to {self.distance:.2g}" if self.allowed else "exactly"
-        first = f"with {self.units} neurons shown to be dead or linear, each by itself, " if self.units else ""
+        first = (
+            f"with {words.count(self.units, 'neuron')} shown to be dead or linear, each by itself, "
+            if self.units
+            else ""
+        )
         return (
             f"{first}on {words.every(self.cells, 'cell', each='each of')}, cut only along what differs, both are equal over shared functions, "
             f"{how}"

@@ -395,7 +395,9 @@ def _box(net: Any, domain: Polyhedron | None, lower: Any, upper: Any) -> tuple[F
     elif not isinstance(domain, Box):
         raise InputError(f"minimize keeps the function on a Box, found {type(domain).__name__}")
     elif domain.dimension != n0:
-        raise ShapeError(f"the domain has {domain.dimension} coordinates, the network {n0} inputs")
+        raise ShapeError(
+            f"the domain has {words.count(domain.dimension, 'coordinate')}, the network {words.count(n0, 'input')}"
+        )
     else:
         lower, upper = bounding_box(domain)
     try:
@@ -434,10 +436,7 @@ class _Run:
 
     def left(self) -> Budget:
         """What remains of the budget."""
-        limit = self.monitor.budget
-        if limit.seconds is None:
-            return limit
-        return Budget(max(0.0, limit.seconds - self.monitor.elapsed), limit.memory)
+        return self.monitor.rest()
 
     def to_fixed_point(self, facts_of: Callable[[ReLUNetwork], NeuronFacts]) -> None:
         more = True
@@ -473,8 +472,9 @@ class _Run:
     def with_programs(self) -> None:
         """Linear programs for what the cheaper bounds leave open; they need a box."""
         while self.box is not None:
-            seconds = PROGRAM_SECONDS if self.left().seconds is None else self.left().seconds
-            facts = facts_on(self.net, Box(*self.box), method="lp", budget=Budget(seconds))
+            left = self.left()
+            some = Budget(PROGRAM_SECONDS) if left.seconds is None else left
+            facts = facts_on(self.net, Box(*self.box), method="lp", budget=some)
             self.undecided.extend(f"LP bounds: {text}" for text in facts.fallback)
             # a neuron that goes changes nothing on the box, so the facts of the other layers stay
             dropped = [self._drop(layer, facts) for layer in range(len(self.net.weights) - 1, 0, -1)]

@@ -94,7 +94,7 @@ def _expressed(net: ReLUNetwork, layer: int, found: FeatureRelations | ImageRela
             return None
         return Replace(layer, tuple(range(width)), old, (0,), new, offset, "fold a layer of constants")
     new = Neurons(old.weights[basis], old.biases[basis], outgoing)
-    why = f"express {found.n_relations} features by the {len(basis)} others{where}"
+    why = f"express {words.count(found.n_relations, 'feature')} by the {len(basis)} others{where}"
     return Replace(layer, tuple(range(width)), old, tuple(range(len(basis))), new, offset, why)
 
 

@@ -24,6 +24,7 @@ from ..complexes.build import canonical_complex, estimate_size
 from ..complexes.complex import PolyhedralComplex
 from ..domain import Polyhedron
 from ..errors import GenericityError, IncompleteError, InputError, NumericalError
+from ..network.exact_pieces import exact_pieces
 from ..network.float_or_rational import gauge_norms, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
@@ -41,6 +42,9 @@ from .layerwise import LayerwiseFiber
 from .one_neuron import ScalarFunction, is_single_point, scalar_components, scalar_dimension, scalar_function
 from .regime import Regime, check_regime
 from .whole.assignments import shallow_fiber
+
+FLAT_REGIONS = 4096
+"""Up to so many regions are looked at in rationals for whether the function is constant."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,8 @@ class FiberReport:
     def sample(self, n: int = 1, *, rng: RngLike = None, trivial: bool = False) -> list[ReLUNetwork]:
         """Random networks on the fiber; every component can come up.
 
-        Where the known part of the fiber is this network alone ('identifiable', 'rigid') they are this network.
+        Where the known part of the fiber is this network alone ('identifiable', 'rigid') they are this network: the very
+        same weights, which ``report.sample()[0] == report.network`` tells.
 
         Parameters
         ----------
@@ -356,7 +361,7 @@ def classify_fiber(
         findings += image_duplicates(net, cx, findings, tolerance=tolerance)
         findings += invisible_neurons(net, cx, findings)
     base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings, "domain": domain}
-    report = _by_theorems(base, domain, tolerance, sign_error)
+    report = _by_theorems(base, domain, tolerance, sign_error, cx)
     if report.kind != "undecided" or domain is not None or not max_parameters:
         return report
     if any(part.any() for part in _without_sign(net, 0.0 if net.is_exact else sign_error)):
@@ -364,7 +369,9 @@ def classify_fiber(
     return _beyond(report, beyond_theorem(net, complex=cx, max_parameters=max_parameters, budget=budget))
 
 
-def _by_theorems(base: dict[str, Any], domain: Polyhedron | None, tolerance: float, sign_error: float) -> FiberReport:
+def _by_theorems(
+    base: dict[str, Any], domain: Polyhedron | None, tolerance: float, sign_error: float, cx: Any
+) -> FiberReport:
     net: ReLUNetwork = base["network"]
     regime, facts = base["regime"], base["facts"]
     depth = len(net.weights)
@@ -388,7 +395,7 @@ def _by_theorems(base: dict[str, Any], domain: Polyhedron | None, tolerance: flo
             gauged.weights[1], gauged.biases[1], gauged.weights[2], gauged.biases[2],
             tolerance=tolerance, sign_tolerance=sign_error,
         )  # fmt: skip
-        if why := _constant_by(base, analysis, sign_error):
+        if why := _constant_by(base, analysis, sign_error) or _flat(net, cx, sign_error):
             return _constant(base, analysis.roles, why, complete=regime.applies or net.architecture[1] == 1)
         if net.architecture[1] == 1 and (net.weights[0] != 0).any():
             return _one_scalar(base, analysis, tolerance)
@@ -396,7 +403,7 @@ def _by_theorems(base: dict[str, Any], domain: Polyhedron | None, tolerance: flo
             return _bottleneck(base, gauged, analysis)
         return _outside(base, analysis.roles, analysis.undecided)
     roles = tuple({"dead": "dead", "active": "linear"}.get(s, "nonlinear") for s in facts.status[-1])
-    if why := _constant_by(base, None, sign_error):
+    if why := _constant_by(base, None, sign_error) or _flat(net, cx, sign_error):
         return _constant(base, roles, why, complete=False)
     return _outside(base, roles, ())
 
@@ -415,6 +422,18 @@ def _constant_by(base: dict[str, Any], analysis: LayerAnalysis | None, sign_erro
         if rep.n_hyperplanes == 0 and not (rep.slope != 0).any():
             return "the function is constant: the neurons of layer 2 cancel"
     return ""
+
+
+def _flat(net: ReLUNetwork, cx: PolyhedralComplex | None, sign_error: float) -> str:
+    """Why the function is constant, where the regions show it: every slope is zero, exactly; else nothing."""
+    if cx is None or cx.n_regions > FLAT_REGIONS or cx.affine_maps().A.any():
+        return ""
+    if any(part.any() for part in _without_sign(net, 0.0 if net.is_exact else sign_error)):
+        return ""
+    exact, active = net.exact(), cx.signs(cx.dimension)[:, : net.n_hidden] > 0
+    if any((exact_pieces(exact, row)[-1][:, :-1] != 0).any() for row in active):
+        return ""
+    return f"the function is constant: its slope is zero on {words.every(cx.n_regions, 'region')}"
 
 
 def _beyond(report: FiberReport, found: Beyond) -> FiberReport:
@@ -630,7 +649,9 @@ def _one_scalar(base: dict[str, Any], analysis: LayerAnalysis, tolerance: float)
     single = is_single_point(function, width)
     kind = "identifiable" if single else ("hiding" if hidden == 0 else "layerwise")
     reason = "a piecewise linear function of one variable; " + (
-        "one way to cut it" if single else f"{function.n_breaks} breakpoints, {width} neurons in layer 2"
+        "one way to cut it"
+        if single
+        else f"{words.count(function.n_breaks, 'breakpoint')}, {words.count(width, 'neuron')} in layer 2"
     )
     dead = any(r == "dead" for r in analysis.roles)
     return FiberReport(

@@ -17,7 +17,7 @@ from .. import words
 from .._typing import Array, IntArray, RngLike, SignArray
 from .._values.checked import array_of, flag, generator_of
 from ..budget import Budget, Monitor
-from ..errors import InputError, ShapeError
+from ..errors import InputError, ShapeError, old_name
 from ..kernels.fibers.jacobians import PRIME, directional, insert_regions, null_vector
 from ..network.model import ReLUNetwork
 from ..network.piecewise import PiecewiseLinearNetwork, require_network
@@ -42,7 +42,7 @@ class LocalFiber:
     scaling_dimension : int
         Independent scalings; the number of hidden neurons unless some are cut off from input, bias and output.
     n_regions : int
-    ambiguous : int
+    n_ambiguous : int
         Regions on which some neuron vanishes identically: there the function is not differentiable
         in the parameters, and the inactive side was taken.
     rounds : int
@@ -55,8 +55,10 @@ class LocalFiber:
     exact_rank: int | None
     scaling_dimension: int
     n_regions: int
-    ambiguous: int
+    n_ambiguous: int
     rounds: int
+
+    ambiguous = old_name("n_ambiguous")
 
     @property
     def sentence(self) -> str:

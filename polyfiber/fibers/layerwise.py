@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._once import cached_property
 from .._typing import Array, BoolArray, FloatArray, RngLike, SignArray
 from .._values.checked import generator_of
@@ -232,7 +233,7 @@ class LayerwiseFiber:
     def __post_init__(self) -> None:
         if self.width < self.representation.n_hyperplanes:
             raise ShapeError(
-                f"{self.representation.n_hyperplanes} hyperplanes need as many neurons; the layer has {self.width}"
+                f"{words.count(self.representation.n_hyperplanes, 'hyperplane needs', 'hyperplanes need')} as many neurons; the layer has {self.width}"
             )
 
     @property
@@ -251,7 +252,7 @@ class LayerwiseFiber:
         rep = self.representation
         tau = np.asarray(orientation, dtype=np.int8)
         if tau.shape != (rep.n_hyperplanes,) or not (np.abs(tau) == 1).all():
-            raise InputError(f"an orientation is {rep.n_hyperplanes} signs ±1; found {orientation!r}")
+            raise InputError(f"an orientation is {words.count(rep.n_hyperplanes, 'sign')} ±1; found {orientation!r}")
         if not 0 <= n_linear <= self.n_spare or (n_linear and rep.domain == "space"):
             raise InputError(f"{n_linear} linear neurons do not fit {self.n_spare} spare ones on the {rep.domain}")
         on = tau > 0
@@ -320,7 +321,7 @@ class LayerwiseFiber:
         terms = self._terms()
         if splits == [0] and m * n >= N and self._independent(terms):
             return None
-        return f"no other orientation of the {N} hyperplanes fits: the theorem for generic parameters, not 2^{N} checks"
+        return f"no other orientation of the {words.count(N, 'hyperplane')} fits: the theorem for generic parameters, not 2^{N} checks"
 
     def _terms(self) -> Array:
         rep = self.representation

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import words
 from .._typing import FloatArray, RngLike
 from .._values.checked import generator_of
 from ..errors import InputError, SolverError
@@ -68,7 +69,9 @@ def layer_path(
         raise InputError("paths are for float64 components; round the network first")
     a, b = linear_part(component, start), linear_part(component, end)
     if a.U.shape != b.U.shape or start.W.shape[0] != component.n_neurons:
-        raise InputError(f"both ends need {component.n_neurons} neurons, {component.n_linear} of them linear")
+        raise InputError(
+            f"both ends need {words.count(component.n_neurons, 'neuron')}, {component.n_linear} of them linear"
+        )
     generator = generator_of(rng)
     target = component._target()
     for attempt in range(tries):

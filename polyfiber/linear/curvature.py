@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import words
 from .._typing import FloatArray
 from ..budget import Budget, heed, within_budget
 from ..errors import InputError, ShapeError
@@ -143,7 +144,9 @@ def sharpness(weights: Sequence[Any], *, data: npt.ArrayLike | None = None) -> S
         raise InputError(f"a network of widths {d} has no weights, so nothing is sharp")
     x = np.eye(d[0]) if data is None else as_matrix(data, "data")
     if x.shape[0] != d[0]:
-        raise ShapeError(f"data has shape {x.shape}; expected {d[0]} rows, one for each input, and a column a sample")
+        raise ShapeError(
+            f"data has shape {x.shape}; expected {words.count(d[0], 'row')}, one for each input, and a column a sample"
+        )
     gram = x @ x.T
     operations = 4 * sum(d) + 2 * x.shape[1] + 16
     with np.errstate(over="ignore", invalid="ignore"):
@@ -367,7 +370,7 @@ def flattest(
     if data is not None and n > 1:
         x = as_matrix(data, "data")
         if x.shape[0] != d[0]:
-            raise ShapeError(f"data has shape {x.shape}; expected {d[0]} rows, one for each input")
+            raise ShapeError(f"data has shape {x.shape}; expected {words.count(d[0], 'row')}, one for each input")
         thin = _descend(matrix, _root(x), n)
         return [
             np.pad(w, ((0, a - w.shape[0]), (0, b - w.shape[1]))) for w, a, b in zip(thin, d[1:], d[:-1], strict=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, IntArray
 from ..errors import InputError, ShapeError
 
@@ -43,7 +44,7 @@ def check_widths(widths: Any, *, least_layers: int = 1) -> tuple[int, ...]:
         out.append(int(w))
     if len(out) < least_layers + 1:
         raise InputError(
-            f"{len(out)} widths make {max(0, len(out) - 1)} layers; expected at least {least_layers + 1} widths "
+            f"{words.count(len(out), 'width makes', 'widths make')} {words.count(max(0, len(out) - 1), 'layer')}; expected at least {words.count(least_layers + 1, 'width')} "
             "(d_0, …, d_L)",
             widths=given,
         )
@@ -100,7 +101,7 @@ def tables(widths: Sequence[int], labels: Any) -> IntArray:
     labels = np.asarray(labels)
     if labels.shape[-1:] != (last * (last + 1) // 2,):
         raise ShapeError(
-            f"a rank label for widths {tuple(widths)} has {last * (last + 1) // 2} entries; found shape {labels.shape}"
+            f"a rank label for widths {tuple(widths)} has {words.count(last * (last + 1) // 2, 'entry', 'entries')}; found shape {labels.shape}"
         )
     out = np.zeros((*labels.shape[:-1], last + 1, last + 1), np.int64)
     out[..., np.arange(last + 1), np.arange(last + 1)] = widths

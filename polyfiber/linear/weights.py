@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, FloatArray
 from .._values.checked import reals_of, shown
 from ..errors import InputError, ShapeError
@@ -60,7 +61,7 @@ def check_weights(weights: Any, *, exact: bool | None = None) -> tuple[list[Arra
     for j in range(1, len(arrays)):
         if arrays[j].shape[1] != arrays[j - 1].shape[0]:
             raise ShapeError(
-                f"W_{j + 1} expects {arrays[j].shape[1]} inputs but W_{j} gives {arrays[j - 1].shape[0]} "
+                f"W_{j + 1} expects {words.count(arrays[j].shape[1], 'input')} but W_{j} gives {arrays[j - 1].shape[0]} "
                 f"(shapes {arrays[j].shape}, {arrays[j - 1].shape}); weights are listed first layer first",
                 layer=j + 1,
             )

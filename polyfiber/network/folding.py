@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import IntArray
 from ..errors import InputError, ShapeError, UnsupportedLayerError
 from .model import ReLUNetwork
@@ -46,7 +47,7 @@ def normalisation(
     b = np.zeros(n) if beta is None else wiring.numbers(beta, f"{name}: shift")
     for values in (m, v, g, b):
         if values.shape != (n,):
-            raise ShapeError(f"{name}: shape {values.shape} does not fit {n} values")
+            raise ShapeError(f"{name}: shape {values.shape} does not fit {words.count(n, 'value')}")
     if not math.isfinite(epsilon):
         raise InputError(f"{name}: epsilon is {epsilon!r}; expected a finite number")
     name = printable(name)

@@ -127,7 +127,7 @@ class ReLUNetwork:
                 raise ShapeError(f"layer {i + 1} has {w.shape[0]} neurons but {b.shape[0]} biases")
             if i and w.shape[1] != ws[i - 1].shape[0]:
                 raise ShapeError(
-                    f"layer {i + 1} expects {w.shape[1]} inputs but layer {i} gives {ws[i - 1].shape[0]} "
+                    f"layer {i + 1} expects {words.count(w.shape[1], 'input')} but layer {i} gives {ws[i - 1].shape[0]} "
                     f"(weight shapes {ws[i - 1].shape}, {w.shape})",
                     layer=i + 1,
                 )
@@ -256,7 +256,7 @@ class ReLUNetwork:
         if points.dtype.kind not in "biufO":
             raise InputError(f"points are real numbers, found {shown(X)}")
         if points.ndim == 0 or points.shape[-1] != n0:
-            raise ShapeError(f"points of shape {points.shape} do not fit a network with {n0} inputs")
+            raise ShapeError(f"points of shape {points.shape} do not fit a network with {words.count(n0, 'input')}")
         if self.is_exact:
             points = _exact_array(points) if points.dtype != object else points
         elif points.dtype == object:
@@ -303,7 +303,7 @@ class ReLUNetwork:
         kind = "exact" if self.is_exact else "float64"
         widths = short_widths(self.architecture)
         origin = f", from {self._source['file']}" if "file" in self._source else ""
-        return f"ReLUNetwork({widths}, {kind}, {self.n_parameters} parameters{origin})"
+        return f"ReLUNetwork({widths}, {kind}, {words.count(self.n_parameters, 'parameter')}{origin})"
 
     # ---- files and constructors -------------------------------------------------------------
     def _repr_html_(self) -> str:
@@ -410,7 +410,9 @@ class NetworkBatch:
                     f"layer {i + 1}: weights {w.shape} and biases {b.shape}; expected ({size}, n_l, n_(l-1)) and ({size}, n_l)"
                 )
             if i and w.shape[2] != ws[i - 1].shape[1]:
-                raise ShapeError(f"layer {i + 1} expects {w.shape[2]} inputs but layer {i} gives {ws[i - 1].shape[1]}")
+                raise ShapeError(
+                    f"layer {i + 1} expects {words.count(w.shape[2], 'input')} but layer {i} gives {ws[i - 1].shape[1]}"
+                )
             if not (np.isfinite(w).all() and np.isfinite(b).all()):
                 raise InputError(f"layer {i + 1} of the batch holds non-finite numbers")
         self._weights = tuple(_frozen(np.array(w)) for w in ws)

@@ -101,7 +101,9 @@ class Permute(Move):
         l = _hidden_layer(net, self.layer)
         weights, biases = _layers(net)
         if weights[l].shape[0] != len(self.order):
-            raise ShapeError(f"a permutation of {len(self.order)} neurons does not fit layer {self.layer} of {net!r}")
+            raise ShapeError(
+                f"a permutation of {words.count(len(self.order), 'neuron')} does not fit layer {self.layer} of {net!r}"
+            )
         order = list(self.order)
         weights[l], biases[l] = weights[l][order], biases[l][order]
         weights[l + 1] = weights[l + 1][:, order]
@@ -208,7 +210,7 @@ def hides(W: Array, b: Array, k: int) -> Array:
 def check_hides(W: Array, b: Array, k: int, when: str) -> None:
     """Raise `InputError` unless every row hides ``k`` or is dead (all <= 0), and some row hides it."""
     if not 0 <= k < W.shape[1]:
-        raise InputError(f"hyperplane {k} does not exist; layer 1 has {W.shape[1]} neurons")
+        raise InputError(f"hyperplane {k} does not exist; layer 1 has {words.count(W.shape[1], 'neuron')}")
     if W.shape[1] < 2:
         raise InputError("hiding needs at least two neurons in layer 1 (one neuron: a function of one variable)")
     hiding = hides(W, b, k)
@@ -270,7 +272,9 @@ class Flip(Move):
             )
         W, b, row, k = weights[l], biases[l], weights[l + 1][live[0]], self.neuron
         if self.flipped and not 0 <= min(self.flipped) <= max(self.flipped) < W.shape[0]:
-            raise InputError(f"hyperplanes {self.flipped} do not exist; layer {self.layer} has {W.shape[0]} neurons")
+            raise InputError(
+                f"hyperplanes {self.flipped} do not exist; layer {self.layer} has {words.count(W.shape[0], 'neuron')}"
+            )
         for i in self.flipped:  # M_{i} with scales: row_k += (W2_i / W2_k) row_i, row_i = -row_i
             ratio = row[i] / row[k]
             W[k], b[k] = W[k] + ratio * W[i], b[k] + ratio * b[i]
@@ -307,7 +311,9 @@ class Neurons:
             object.__setattr__(self, name, array)
         k = self.biases.shape[0]
         if self.weights.shape[0] != k or self.outgoing.shape[1] != k:
-            raise ShapeError(f"{self.weights.shape[0]} rows, {k} biases and {self.outgoing.shape[1]} outgoing columns")
+            raise ShapeError(
+                f"{words.count(self.weights.shape[0], 'row')}, {k} biases and {self.outgoing.shape[1]} outgoing columns"
+            )
 
     def __len__(self) -> int:
         return int(self.biases.shape[0])
@@ -361,14 +367,14 @@ class Replace(Move):
         object.__setattr__(self, "bias_change", change)
         for places, neurons in ((self.positions, self.old), (self.new_positions, self.new)):
             if len(places) != len(neurons) or len(set(places)) != len(places):
-                raise ShapeError(f"{len(neurons)} neurons at positions {places}")
+                raise ShapeError(f"{words.count(len(neurons), 'neuron')} at positions {places}")
 
     def apply(self, net: ReLUNetwork) -> ReLUNetwork:
         """The network with the new neurons; `InputError` if the old ones are not there."""
         l = _hidden_layer(net, self.layer)
         width = net.weights[l].shape[0]
         if self.positions and max(self.positions) >= width:
-            raise InputError(f"layer {self.layer} has {width} neurons, none at {max(self.positions)}")
+            raise InputError(f"layer {self.layer} has {words.count(width, 'neuron')}, none at {max(self.positions)}")
         present = Neurons.of(net, self.layer, self.positions)
         for name in ("weights", "biases", "outgoing"):
             mine, theirs = getattr(self.old, name), getattr(present, name)

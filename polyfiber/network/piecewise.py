@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._lazy import above
 from .._typing import Array, IntArray
 from .._values.checked import unmasked
@@ -61,7 +62,7 @@ class AffineMap:
     --------
     >>> import polyfiber as pf
     >>> pf.AffineMap({0: [[1.0, 2.0]]}, [0.5])
-    AffineMap(1 values of input)
+    AffineMap(1 value of input)
     """
 
     __slots__ = ("_bias", "_weights")
@@ -79,7 +80,9 @@ class AffineMap:
             sparse = isinstance(given, SparseMatrix) or hasattr(given, "tocsr")
             matrix: Matrix = SparseMatrix.of(given) if sparse else _as_parameter(given, 2, f"weights[{key}]")
             if matrix.shape[0] != len(self._bias):
-                raise ShapeError(f"weights[{key}] has shape {matrix.shape}; the bias has {len(self._bias)} entries")
+                raise ShapeError(
+                    f"weights[{key}] has shape {matrix.shape}; the bias has {words.count(len(self._bias), 'entry', 'entries')}"
+                )
             terms[int(key)] = matrix
         if any(a.dtype == object for a in (self._bias, *terms.values())):
             terms, self._bias = {j: _cast(w, True) for j, w in terms.items()}, _exact_array(self._bias)
@@ -146,7 +149,7 @@ class AffineMap:
 
     def __repr__(self) -> str:
         read = ", ".join("input" if j == 0 else f"block {j}" for j in self._weights)
-        return f"AffineMap({self.n_rows} values of {read or 'nothing'})"
+        return f"AffineMap({words.count(self.n_rows, 'value')} of {read or 'nothing'})"
 
 
 def _cast(matrix: Matrix, exact: bool) -> Matrix:
@@ -388,12 +391,12 @@ class PiecewiseLinearNetwork:
                     )
                 if matrix.shape[1] != widths[j]:
                     raise ShapeError(
-                        f"{what} reads {'the input' if j == 0 else f'block {j}'} of {widths[j]} values with a matrix of "
+                        f"{what} reads {'the input' if j == 0 else f'block {j}'} of {words.count(widths[j], 'value')} with a matrix of "
                         f"shape {matrix.shape}"
                     )
         shape = (int(n_inputs),) if input_shape is None else _as_shape(input_shape, "input_shape")
         if math.prod(shape) != n_inputs:
-            raise ShapeError(f"input_shape {shape} does not hold {n_inputs} values")
+            raise ShapeError(f"input_shape {shape} does not hold {words.count(n_inputs, 'value')}")
         if source is not None and not isinstance(source, Mapping):
             raise InputError(f"source is a {type(source).__name__}; expected a mapping")
         exact = any(a.is_exact for a in maps)
@@ -576,7 +579,9 @@ class PiecewiseLinearNetwork:
         except ValueError:
             raise ShapeError("the points are not a rectangular array") from None
         if points.ndim == 0 or points.shape[-1] != self._n_inputs:
-            raise ShapeError(f"points of shape {points.shape} do not fit a network with {self._n_inputs} inputs")
+            raise ShapeError(
+                f"points of shape {points.shape} do not fit a network with {words.count(self._n_inputs, 'input')}"
+            )
         if points.dtype.kind not in "fiubO":
             raise InputError(f"points of dtype {points.dtype}; expected numbers")
         if points.dtype == object or self.is_exact:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._once import cached_property
 from .._typing import Array, FloatArray
 from ..errors import InputError
@@ -145,7 +146,7 @@ def _formed(network: PiecewiseLinearNetwork) -> ReluForm:
     for affine in (*(block.affine for block in network.blocks), network.output):
         if affine.n_rows * (n0 + 1) > DENSE_LIMIT:
             raise InputError(
-                f"what {affine.n_rows:,} gates or outputs read of {n0:,} inputs is too large to be written out; restrict the "
+                f"what {words.count(f'{affine.n_rows:,}', 'gate or output reads', 'gates or outputs read')} of {words.count(f'{n0:,}', 'input')} is too large to be written out; restrict the "
                 "network to a slice"
             )
         zero = np.zeros((affine.n_rows, n0))

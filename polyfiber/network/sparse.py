@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, IntArray
 from ..errors import InputError, ShapeError
 from .model import _as_parameter, _exact_array, _frozen
@@ -64,9 +65,13 @@ class SparseMatrix:
         pointers, columns = _integers(indptr, "row pointers"), _integers(indices, "columns")
         values = _as_parameter(data, 1, "the entries of a sparse matrix")
         if m < 0 or n < 0 or len(pointers) != m + 1 or pointers[0] != 0 or pointers[-1] != len(columns):
-            raise ShapeError(f"{len(pointers)} row pointers do not describe {m} rows of {len(columns)} entries")
+            raise ShapeError(
+                f"{len(pointers)} row pointers do not describe {words.count(m, 'row')} of {words.count(len(columns), 'entry', 'entries')}"
+            )
         if len(values) != len(columns) or np.any(np.diff(pointers) < 0):
-            raise ShapeError(f"{len(values)} entries in {len(columns)} columns; expected ascending row pointers")
+            raise ShapeError(
+                f"{words.count(len(values), 'entry', 'entries')} in {words.count(len(columns), 'column')}; expected ascending row pointers"
+            )
         if len(columns) and not 0 <= columns.min() <= columns.max() < n:
             raise ShapeError(f"columns {columns.min()} to {columns.max()} in a matrix of {n}")
         rows = np.repeat(np.arange(m), np.diff(pointers))
@@ -183,7 +188,7 @@ def _as_shape(shape: Any) -> tuple[int, int]:
     except (TypeError, ValueError):
         raise ShapeError(f"the shape of a matrix is {shape!r}; expected its rows and columns") from None
     if not 0 <= n < 1 << 31:
-        raise ShapeError(f"a matrix of {n:,} columns; from 0 to 2**31 - 1 can be told apart")
+        raise ShapeError(f"a matrix of {words.count(f'{n:,}', 'column')}; from 0 to 2**31 - 1 can be told apart")
     return int(m), int(n)
 
 

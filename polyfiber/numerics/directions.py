@@ -58,7 +58,7 @@ def extreme_directions(basis: Array, ord: float) -> Array:
     count = math.comb(n, k - 1) if ord == 1 else math.comb(n, k) << (k - 1)
     if count > MOST:
         raise InputError(
-            f"the norm of {'1' if ord == 1 else 'infinity'} on a slanted flat of dimension {k} in {n} coordinates takes about "
+            f"the norm of {'1' if ord == 1 else 'infinity'} on a slanted flat of dimension {k} in {words.count(n, 'coordinate')} takes about "
             f"{words.about(count)} directions, more than {MOST}; that of 2 takes none",
             count=count,
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._typing import FloatArray, IntArray, ProgressLike
 from .._values.checked import shown
 from .._version import __version__
@@ -19,7 +20,7 @@ from ..budget import Budget, Monitor
 from ..complexes.build import canonical_complex, estimate_size
 from ..domain import Box, Polyhedron
 from ..equivalence.bounds.difference_network import difference_network
-from ..errors import InputError, PolyfiberError, ShapeError
+from ..errors import InputError, PolyfiberError, ShapeError, old_name
 from ..network.model import ReLUNetwork
 from ..network.names import local_path
 from ..network.piecewise import PiecewiseLinearNetwork, function_chain, require_network
@@ -43,7 +44,7 @@ class Report:
     path : Path
     title : str
     sections : tuple of Section
-    regions : int
+    n_regions : int
         Regions that the picture draws; 0 without a picture.
     size : int
         Bytes of the file.
@@ -53,16 +54,18 @@ class Report:
     --------
     >>> import polyfiber as pf, tempfile
     >>> page = pf.report(pf.ReLUNetwork.random((2, 5, 1), rng=0), tempfile.mkdtemp() + "/page.html")
-    >>> page.path.name, page.regions
+    >>> page.path.name, page.n_regions
     ('page.html', 15)
     """
 
     path: Path
     title: str
     sections: tuple[Section, ...] = field(repr=False)
-    regions: int
+    n_regions: int
     size: int
     seconds: float
+
+    regions = old_name("n_regions")
 
     @property
     def sentence(self) -> str:
@@ -173,7 +176,7 @@ def report(
     --------
     >>> import polyfiber as pf, tempfile
     >>> page = pf.report(pf.ReLUNetwork.random((2, 5, 1), rng=0), tempfile.mkdtemp() + "/page.html")
-    >>> page.regions, page.refuted
+    >>> page.n_regions, page.refuted
     (15, False)
     """
     started = time.perf_counter()
@@ -193,7 +196,9 @@ def report(
     if domain is not None and not isinstance(domain, Polyhedron):
         raise InputError(f"domain is a Box or Polyhedron, found {type(domain).__name__}")
     if domain is not None and domain.dimension != n0:
-        raise ShapeError(f"the domain has {domain.dimension} dimensions and the network {n0} inputs")
+        raise ShapeError(
+            f"the domain has {words.count(domain.dimension, 'dimension')} and the network {words.count(n0, 'input')}"
+        )
     if epsilon is not None and (other is None or domain is None):
         raise InputError("epsilon= asks how near two networks are on a domain; give other= and domain=")
     asked = Asked(a, name, file, domain, monitor, options=facts.options_of(domain))
@@ -258,7 +263,9 @@ def _data(picture: Picture, n0: int) -> tuple[FloatArray, IntArray] | None:
         raise ShapeError(f"points have shape {points.shape}; expected (p, {n0}), finite")
     labels = np.zeros(len(points), dtype=np.int64) if picture.labels is None else np.asarray(picture.labels)
     if labels.shape != (len(points),) or (len(labels) and not (labels.min() >= 0 and labels.max() < 255)):
-        raise ShapeError(f"labels have shape {labels.shape}; expected {len(points)} classes from 0 to 254")
+        raise ShapeError(
+            f"labels have shape {labels.shape}; expected {words.count(len(points), 'class', 'classes')} from 0 to 254"
+        )
     return points, labels.astype(np.int64)
 
 

@@ -76,7 +76,7 @@ class Asked:
     def share(self, part: float, most: float = float("inf")) -> Budget:
         """A part of the time that is left, and not more than so many seconds."""
         rest = self.monitor.rest()
-        return Budget(seconds=None if rest.seconds is None else min(most, rest.seconds * part), memory=rest.memory)
+        return rest.part(None if rest.seconds is None else min(most, rest.seconds * part))
 
     @property
     def shown_file(self) -> str:
@@ -316,7 +316,9 @@ def _gates(asked: Asked) -> Section:
     rows = [(kind, f"{n:,}") for kind, n in Counter(f.kind for f in found).items()]
     if asked.cx is not None:
         near = local_fiber(asked.net, regions=asked.cx, budget=asked.share(0.3))
-        rows.append(("functional dimension", f"{near.functional_dimension:,} of {near.n_parameters:,} parameters"))
+        rows.append(
+            ("functional dimension", f"{near.functional_dimension:,} of {count(near.n_parameters, 'parameter')}")
+        )
         rows.append(("dimension near these parameters, modulo scaling", str(near.dimension)))
     lead = "Which other parameters compute the same function is answered by theorems about ReLU chains alone; of the gates "
     lead += (
@@ -379,7 +381,7 @@ def _local(asked: Asked, report: FiberReport) -> list[tuple[str, str]]:
         return [("dimension near these parameters", f"open: {' '.join(str(error).split())}")]
     proven = "" if found.proven else " (a bound: not proved to be attained)"
     return [
-        ("functional dimension", f"{found.functional_dimension:,} of {found.n_parameters:,} parameters"),
+        ("functional dimension", f"{found.functional_dimension:,} of {count(found.n_parameters, 'parameter')}"),
         ("dimension near these parameters, modulo scaling", f"{found.dimension}{proven}"),
     ]
 
@@ -420,13 +422,13 @@ def _margins(asked: Asked) -> Section:
     rows.append(
         (
             "masked products of full rank",
-            f"{found.full_rank_products.value}, {found.products:,} from {found.regions:,} regions",
+            f"{found.full_rank_products.value}, {found.n_products:,} from {count(found.n_regions, 'region')}",
         )
     )
     if found.worst_product is not None:
         rows.append(("smallest relative singular value of one", number(found.worst_product.singular_value, 3)))
-    rows.append(("ridges of two layers that do not bend", number(found.unbent_ridges)))
-    rows.append(("facets whose weights cancel", number(found.cancelling_facets)))
+    rows.append(("ridges of two layers that do not bend", number(found.n_unbent_ridges)))
+    rows.append(("facets whose weights cancel", number(found.n_cancelling_facets)))
     if found.weight_margin is not None:
         rows.append(("least relative weight of a facet", number(found.weight_margin, 3)))
     good = {
@@ -442,7 +444,10 @@ def _certificate(asked: Asked) -> Section:
     cx = _needed(asked)
     check = cx.certificate.verify(budget=asked.share(0.8))
     rows = [
-        ("checked anew", f"{check.signs:,} signs, {check.edges:,} edges or incidences, {check.vertices:,} vertices"),
+        (
+            "checked anew",
+            f"{count(check.signs, 'sign')}, {count(check.edges, 'edge')} or incidences, {count(check.vertices, 'vertex', 'vertices')}",
+        ),
         ("settled in rationals", number(check.exact)),
     ]
     lead = {
@@ -472,8 +477,8 @@ def two_networks(a: ReLUNetwork, b: ReLUNetwork) -> None:
     """Refuse a pair whose ends differ."""
     if (a.architecture[0], a.architecture[-1]) != (b.architecture[0], b.architecture[-1]):
         raise InputError(
-            f"the networks have {a.architecture[0]} and {b.architecture[0]} inputs, {a.architecture[-1]} and "
-            f"{b.architecture[-1]} outputs; a page compares functions between the same spaces"
+            f"the networks have {a.architecture[0]} and {count(b.architecture[0], 'input')}, {a.architecture[-1]} and "
+            f"{count(b.architecture[-1], 'output')}; a page compares functions between the same spaces"
         )
 
 

@@ -45,7 +45,7 @@ def html_of(value: Any) -> str:
             text = f"<p>{escape(str(said))}</p>" * bool(said) + _table(type(value).__name__, rows(value))
             return _encodable(text) + _picture(value)
     if type(value).__name__ == "Dataset":
-        return _table("Dataset", [(name, f"{len(view):,} rows") for name, view in value.items()])
+        return _table("Dataset", [(name, f"{count(len(view), 'row')}") for name, view in value.items()])
     return f"<pre>{escape(repr(value))}</pre>"
 
 
@@ -100,7 +100,9 @@ def _network(net: Any) -> list[tuple[str, str]]:
 def _complex(cx: PolyhedralComplex) -> list[tuple[str, str]]:
     c = cx.certificate
     rows = [(f"faces of dimension {k}", number(n)) for k, n in enumerate(cx.f_vector)]
-    rows.append(("domain", "all inputs" if cx.domain is None else f"{cx.domain.n_facets} inequalities"))
+    rows.append(
+        ("domain", "all inputs" if cx.domain is None else f"{count(cx.domain.n_facets, 'inequality', 'inequalities')}")
+    )
     rows.append(("signs decided", f"{c.filtered:,} by bounds, {c.structural:,} by rank, {c.exact:,} in rationals"))
     return rows
 

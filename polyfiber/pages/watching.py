@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import words
 from .._values.checked import shown
 from ..budget import Budget
 from ..complexes.build import canonical_complex
@@ -114,7 +115,7 @@ class Watch:
         return [look.regions for look in self.looks]
 
     def __repr__(self) -> str:
-        return f"Watch({len(self)} looks, regions {self.counts[:1]} … {self.counts[-1:]})"
+        return f"Watch({words.count(len(self), 'look')}, regions {self.counts[:1]} … {self.counts[-1:]})"
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -123,7 +124,7 @@ class Watch:
             for k in self.looks[-12:]
         )
         head = "<thead><tr><th>step</th><th>regions</th></tr></thead>"
-        return f"<table><caption>{len(self)} looks, the last twelve</caption>{head}<tbody>{rows}</tbody></table>"
+        return f"<table><caption>{words.count(len(self), 'look')}, the last twelve</caption>{head}<tbody>{rows}</tbody></table>"
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the counts over the looks; what was not counted is a gap."""
@@ -134,7 +135,7 @@ class Watch:
         ax.plot(range(len(values)), values, ".-", color=WALLS[2], gid="regions")
         ax.set_xlabel("look")
         ax.set_ylabel("regions")
-        ax.set_title(f"{len(values)} looks, {sum(c is not None for c in self.counts)} counted")
+        ax.set_title(f"{words.count(len(values), 'look')}, {sum(c is not None for c in self.counts)} counted")
         return ax
 
     def frames(self, **options: Any) -> Iterator[Any]:

@@ -125,7 +125,7 @@ def plot_dual_graph(cx: PolyhedralComplex, *, ax: Any = None) -> Any:
 def plot_slice(found: Slice, ax: Any = None, **options: Any) -> Any:
     """Draw a slice of one or two dimensions in its own coordinates; options as in `plot_complex`."""
     if len(found.directions) > 2:
-        raise InputError(f"a slice of {len(found.directions)} dimensions is not drawn; take one or two")
+        raise InputError(f"a slice of {words.count(len(found.directions), 'dimension')} is not drawn; take one or two")
     names = [f"t{k}" for k in range(len(found.directions))]
     ax = plot_complex(found.complex, ax, **{"names": names, **options})
     n0 = len(found.origin)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import words
 from .._values.checked import whole
 from ..complexes.build import canonical_complex
 from ..domain import Box
@@ -85,7 +86,7 @@ def plot_translation(
     ax.set_ylim(float(box.lo[1]), float(box.hi[1]))
     ax.set_xlabel("input 0")
     ax.set_ylabel("input 1")
-    ax.set_title(f"{len(shifts)} networks, one function: hyperplane {k} of layer 1 is hidden")
+    ax.set_title(f"{words.count(len(shifts), 'network')}, one function: hyperplane {k} of layer 1 is hidden")
     ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False, fontsize="small")
     return ax
 

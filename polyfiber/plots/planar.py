@@ -279,7 +279,7 @@ def plot_breakpoints(bp: BreakpointComplex, *, ax: Any = None, output: int = 0) 
         ax.add_collection(
             LineCollection(list(ends[mine]), colors=colour, linewidths=widths.tolist(), gid=name.replace(" ", "-"))
         )
-        ax.plot([], [], color=colour, label=f"{name}: {int(mine.sum())} facets")
+        ax.plot([], [], color=colour, label=f"{name}: {words.count(int(mine.sum()), 'facet')}")
     ax.legend(
         handles=[h for h in ax.lines if isinstance(h, Line2D)],
         loc="upper left",

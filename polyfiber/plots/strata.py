@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import words
 from .._values.checked import array_of, flag, points_of, whole
 from ..errors import InputError
 from ..words import count
@@ -275,7 +276,10 @@ def plot_flow(of: Barcode | Stratum, *, ax: Any = None) -> Any:
     ax.set_xlim(-last - 0.6, 0.6)
     ax.set_ylim(-1.7, max(1, len(rows)) - 0.3)
     ax.set_axis_off()
-    ax.set_title(f"{sum(counts.values())} bars of {len(counts)} kinds: output left, input right", fontsize=9)
+    ax.set_title(
+        f"{words.count(sum(counts.values()), 'bar')} of {words.count(len(counts), 'kind')}: output left, input right",
+        fontsize=9,
+    )
     through, ends = (0, last) in counts, any((i == 0) != (k == last) for i, k in counts)
     inner = any(i > 0 and k < last for i, k in counts)
     _legend(

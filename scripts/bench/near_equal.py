@@ -151,7 +151,7 @@ def run(row: Row, options: Any) -> list[str]:
     seconds = time.process_time() - started
     gap = 0.0 if answer.gap is None else float(answer.gap)
     cells = [
-        name, f"{epsilon:.4g}", answer.verdict.value, f"{answer.boxes}", f"{seconds:.2f}", f"{answer.bound:.6g}", f"{gap:.6g}"
+        name, f"{epsilon:.4g}", answer.verdict.value, f"{answer.n_boxes}", f"{seconds:.2f}", f"{answer.bound:.6g}", f"{gap:.6g}"
     ]  # fmt: skip
     if options.milp or options.marabou:
         net, x = both_signs(f, g), (box.lo + box.hi) / 2 if answer.point is None else answer.point

@@ -41,7 +41,28 @@ def test_classify(capsys: pytest.CaptureFixture[str], hiding_file: Path, tmp_pat
     assert answer["dimension"] == answer["local"]["dimension"] == 1
     assert len(answer["components"]) == 4
     assert "wrote" in err
+    assert answer["sample"] == {"file": str(sample), "same_weights": False}
     assert pf.classify_fiber(pf.read_network(hiding_file)).contains(pf.read_network(sample))
+
+
+def test_a_sample_with_the_very_same_weights_is_named_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Also by --quiet and in JSON."""
+    path, sample = tmp_path / "net.npz", tmp_path / "other.npz"
+    pf.ReLUNetwork.random((4, 3, 3, 2), rng=0).save(path)
+    code, out, err = run(capsys, "classify", str(path), "--sample", str(sample), "-q")
+    assert (code, err) == (0, "")
+    assert "holds the very same weights: no others are known" in out.splitlines()[0]
+    assert pf.read_network(sample) == pf.read_network(path)
+    _, out, _ = run(capsys, "classify", str(path), "--sample", str(sample), "--json")
+    assert json.loads(out)["sample"] == {"file": str(sample), "same_weights": True}
+
+
+def test_another_theorem_is_no_contradiction(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "scalar.npz"
+    pf.ReLUNetwork([[[1.0]], [[1.0], [-2.0]], [[1.0, 3.0]]], [[0.0], [-1.0, 3.0], [0.5]]).save(path)
+    _, out, _ = run(capsys, "classify", str(path))
+    assert "theorem for two hidden layers\tdoes not apply; another theorem does" in out
+    assert "\nby a theorem\t" in out
 
 
 def test_classify_undecided_and_bad_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -80,6 +80,10 @@ def test_counting_by_blocks(capsys: pytest.CaptureFixture[str], file: Path) -> N
     assert code == 3
     assert not answer["complete"]
     assert answer["missing"]
+    for how in (("--count",), ("--stream", file.parent / "cells", "--format", "npz")):
+        code, out, err = run(capsys, "complex", file, *how, "--seconds", "0.01", "-q")
+        assert (code, err) == (3, "")
+        assert out.startswith(("NOT complete", "Not finished"))
 
 
 def test_info_with_pilots(capsys: pytest.CaptureFixture[str], file: Path) -> None:

@@ -43,3 +43,16 @@ def test_arrays_of_answers_cannot_be_changed() -> None:
         with pytest.raises(ValueError, match="read-only"):
             array[0, 0] = 1.0
     assert "\n" not in repr(inequalities) + repr(points)
+
+
+def test_affine_maps_have_names_and_a_short_repr() -> None:
+    for maps in (CX.affine_maps(), pf.region(CX.network, [0.0, 0.0]).affine_map):
+        A, a = maps
+        assert A is maps.A
+        assert a is maps.a
+        assert len(repr(maps)) <= 200
+        assert repr(maps).startswith("AffineMaps(A=array ")
+    walk = pf.slice_through(CX.network, [0.0, 0.0], [1.0, 0.0], [0.0, 1.0])
+    there = walk.affine_maps([0])
+    assert repr(there) == "SliceMaps(A=array 1x1x2, a=array 1x1, bound=array 1x1)"
+    assert len(there) == 3

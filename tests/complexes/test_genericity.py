@@ -42,7 +42,7 @@ def test_planted_failures_are_found() -> None:
     g = pf.genericity(net, pf.Box(-1, 1, dimension=2))
     assert g.supertransversal is pf.Verdict.YES
     assert g.cancellation_free is pf.Verdict.NO
-    assert g.cancelling_facets == 2
+    assert g.n_cancelling_facets == 2
 
 
 def test_large_networks_get_margins_but_no_verdict() -> None:
@@ -51,7 +51,7 @@ def test_large_networks_get_margins_but_no_verdict() -> None:
     assert g.supertransversal is pf.Verdict.UNDECIDED
     assert g.full_rank_products is pf.Verdict.UNDECIDED
     assert not g.enumerated
-    assert g.products > 0
+    assert g.n_products > 0
     assert g.worst_product is not None
     assert 0 < g.worst_product.singular_value < 1
 
@@ -59,7 +59,7 @@ def test_large_networks_get_margins_but_no_verdict() -> None:
 def test_an_affine_network_has_nothing_to_be_special_about() -> None:
     found = pf.genericity(pf.ReLUNetwork([[[1, 2], [0, 1]]], [[0, 1]]))
     assert found.supertransversal is pf.Verdict.YES
-    assert found.products == 1
+    assert found.n_products == 1
 
 
 def test_sampling_hears_the_budget() -> None:

@@ -122,6 +122,23 @@ def test_deeper_constants_bind_the_last_bias_alone(widths: tuple[int, ...], how:
     assert pf.local_fiber(other).raw_dimension == report.raw_dimension
 
 
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("widths", [(2, 3, 3, 2, 1), (1, 2, 2, 3, 2, 2)])
+def test_constants_that_only_the_regions_show(widths: tuple[int, ...], exact: bool) -> None:
+    """Two neurons of layer 2 are copies that cancel in every neuron behind them: no neuron is dead, and no row zero."""
+    net = pf.ReLUNetwork.random(widths, rng=3)
+    weights, biases = [w.copy() for w in net.weights], [b.copy() for b in net.biases]
+    weights[1][1], biases[1][:2] = weights[1][0], 1.0
+    weights[2][:, 1], weights[2][:, 2:] = -weights[2][:, 0], 0 * weights[2][:, 2:]
+    biases[2] = 1 + 0 * biases[2]
+    net = pf.ReLUNetwork(weights, biases)
+    report = pf.classify_fiber(net.exact() if exact else net)
+    assert (report.kind, report.raw_dimension) == ("constant", net.n_parameters - widths[-1])
+    assert report.contains(report.sample(1, rng=0)[0])
+    weights[2][0, 1] *= 1 + 2**-40
+    assert pf.classify_fiber(pf.ReLUNetwork(weights, biases)).kind != "constant"
+
+
 def test_spare_neurons_of_one_hidden_layer_are_as_free_as_the_whole_fiber_says() -> None:
     """A neuron that nothing reads is free in its row: with more inputs than outputs that is the larger family."""
     rng = np.random.default_rng(2)

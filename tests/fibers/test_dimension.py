@@ -157,7 +157,7 @@ def test_exact_parameters_and_bad_regions() -> None:
         local_fiber(net, regions=[[1]])
     with pytest.raises(InputError, match="signs"):
         local_fiber(net, regions=[[2, 1]])
-    assert local_fiber(net, regions=[[0, 1]]).ambiguous == 1
+    assert local_fiber(net, regions=[[0, 1]]).n_ambiguous == 1
 
 
 def test_moves_do_not_change_the_dimension() -> None:

@@ -271,7 +271,7 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="domain"):
         layerwise_fiber([[1.0]], [0.0], [[1.0]], [0.0], domain="sphere")  # type: ignore[arg-type]
     fiber = layerwise_fiber([[1.0, -1.0]], [0.5], [[1.0]], [0.0])
-    with pytest.raises(InputError, match="signs"):
+    with pytest.raises(InputError, match="1 sign"):
         fiber.component([0], 0)
     with pytest.raises(InputError, match="spare"):
         fiber.component([1], 1)

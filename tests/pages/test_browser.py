@@ -232,7 +232,7 @@ def test_many_regions_have_their_colours_pixel_by_pixel(browser, tmp_path: Path)
     """Polygons are filled by the page itself: classes of pixels against the network, whole and zoomed."""
     net = pf.ReLUNetwork.random((2, 60, 60, 3), rng=1)
     page = pf.report(net, tmp_path / "many.html", domain=pf.Box([-2, -1], [1, 2]), budget=pf.Budget(seconds=60))
-    assert page.regions > 3000
+    assert page.n_regions > 3000
     seen = Opened(browser, page.path)
     for control in ("[data-walls='0']", "[data-walls='1']", "#boundary"):
         seen.page.uncheck(control)

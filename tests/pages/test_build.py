@@ -97,9 +97,9 @@ def test_what_does_not_fit_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert by["complex"].state is Verdict.UNDECIDED
     assert by["certificate"].state is Verdict.UNDECIDED
     assert "How many regions and faces?" in page.open
-    assert page.regions > 0  # the plane through it is drawn all the same
+    assert page.n_regions > 0  # the plane through it is drawn all the same
     page = pf.report(pf.ReLUNetwork.random((2, 6, 2), rng=0), tmp_path / "a.html", budget=pf.Budget(seconds=0))
-    assert page.regions == 0
+    assert page.n_regions == 0
     assert "Why is there no picture?" in page.open
 
 
@@ -107,10 +107,10 @@ def test_the_cap_on_regions_is_kept_and_told(tmp_path: Path, monkeypatch: pytest
     net, box = pf.ReLUNetwork.random((2, 8, 8, 2), rng=0), pf.Box([-2, -2], [2, 2])
     whole = pf.canonical_complex(net, box).n_regions
     monkeypatch.setattr(shapes, "MOST_REGIONS", whole)
-    assert pf.report(net, tmp_path / "a.html", domain=box).regions == whole
+    assert pf.report(net, tmp_path / "a.html", domain=box).n_regions == whole
     monkeypatch.setattr(shapes, "MOST_REGIONS", whole - 1)
     page = pf.report(net, tmp_path / "a.html", domain=box)
-    assert page.regions < whole
+    assert page.n_regions < whole
     assert any(f"of {whole}" in s.lead for s in page.sections if s.name == "part")
 
 
@@ -125,7 +125,7 @@ def test_refusals(tmp_path: Path) -> None:
         pf.report(3, target)
     with pytest.raises(InputError, match="domain"):
         pf.report(net, target, domain=(0, 1))
-    with pytest.raises(InputError, match="dimensions"):
+    with pytest.raises(InputError, match="1 dimension and"):
         pf.report(net, target, domain=pf.Box([0], [1]))
     with pytest.raises(InputError, match="epsilon"):
         pf.report(net, target, epsilon=0.1)
@@ -150,7 +150,7 @@ def test_outputs_beyond_floats_have_a_page(tmp_path: Path, widths: tuple[int, ..
     page = pf.report(large, tmp_path / "large.html", domain=pf.Box(lo, [-v for v in lo]))
     _, told = page.path.read_text(encoding="utf-8").split('id="told">')
     assert "Infinity" not in told.split("</script>")[0]
-    assert (page.regions == 0) == (widths[0] == 1)
+    assert (page.n_regions == 0) == (widths[0] == 1)
 
 
 @pytest.mark.parametrize("widths", [(1, 300, 2), (2, 30, 30, 2), (3, 20, 20, 2)])
@@ -159,10 +159,10 @@ def test_a_page_has_a_cap_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     whole = pf.report(net, tmp_path / "a.html")
     monkeypatch.setattr(shapes, "MOST_BYTES", whole.size // 3)
     part = pf.report(net, tmp_path / "a.html")
-    assert 1 < part.regions < whole.regions
+    assert 1 < part.n_regions < whole.n_regions
     assert part.size < whole.size
     (said,) = (s.lead for s in part.sections if s.name == "part")
-    assert said.startswith(f"The middle of the window, {part.regions:,} regions of {whole.regions:,}: ")
+    assert said.startswith(f"The middle of the window, {part.n_regions:,} regions of {whole.n_regions:,}: ")
 
 
 def test_points_beyond_the_cap_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def test_domains_beyond_floats_have_a_page(tmp_path: Path, ends: tuple[Fraction,
     for call in calls:
         (text,) = (t for t in shlex.split(call) if "," in t)
         assert [Fraction(float(v)) for v in text.split(",")] == [*ends, *ends]
-    drawn = page.regions > 0
+    drawn = page.n_regions > 0
     assert drawn == (ends[0] == Fraction(1, 3))
     assert drawn != any("too large or too small" in s.lead for s in page.sections)
 

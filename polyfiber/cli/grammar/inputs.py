@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from ... import words
 from ...errors import FileFormatError, InputError, MissingDependencyError, ShapeError
 from ...network.names import local_path
 from ..options import Limits, Output, Window, refuse
@@ -80,7 +81,7 @@ def read_input(path: Path, shape: tuple[int, ...], scale: float) -> Any:
         raise FileFormatError(f"{name} holds {values.dtype}; expected numbers")
     if values.size != size:
         raise ShapeError(
-            f"{path} holds {values.shape}, {values.size} numbers; the network takes {shape}, {size} numbers"
+            f"{path} holds {values.shape}, {words.count(values.size, 'number')}; the network takes {shape}, {size} numbers"
         )
     return values.astype(np.float64).reshape(-1) * scale
 

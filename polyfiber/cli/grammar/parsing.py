@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ... import words
 from ...errors import InputError
 from ...memory import parse_bytes
 
@@ -81,7 +82,7 @@ def readable_domain(text: str | None) -> str | None:
         found = numbers(text, "the domain", "-1,1 or 0,1,0,2")
         if len(found) % 2:
             raise typer.BadParameter(
-                f"the domain {text!r} has {len(found)} numbers; expected a lower and an upper end for each"
+                f"the domain {text!r} has {words.count(len(found), 'number')}; expected a lower and an upper end for each"
             )
         for low, high in zip(found[0::2], found[1::2]):
             if low > high:
@@ -104,7 +105,7 @@ def parse_domain(text: str | None, dimension: int) -> Polyhedron | None:
     if len(found) == 2 * dimension:
         return Box(found[0::2], found[1::2])
     raise InputError(
-        f"the domain {text!r} has {len(found)} numbers; the network has {dimension} input{'s' * (dimension > 1)}, "
+        f"the domain {text!r} has {words.count(len(found), 'number')}; the network has {words.count(dimension, 'input')}, "
         f"so expected 2 or {2 * dimension}"
     )
 
@@ -118,7 +119,9 @@ def _polyhedron(path: Path, dimension: int) -> Polyhedron:
         raise InputError(f"the domain {path} holds {sorted(arrays)}; expected arrays A and b, for A x <= b")
     found = Polyhedron(arrays["A"], arrays["b"])
     if found.dimension != dimension:
-        raise InputError(f"the domain {path} has {found.dimension} coordinates; the network has {dimension} inputs")
+        raise InputError(
+            f"the domain {path} has {words.count(found.dimension, 'coordinate')}; the network has {words.count(dimension, 'input')}"
+        )
     return found
 
 
@@ -130,7 +133,9 @@ def parse_point(text: str | None, dimension: int, what: str) -> list[float]:
     if len(found) == 1:
         return found * dimension
     if len(found) != dimension:
-        raise InputError(f"{what} {text!r} has {len(found)} numbers; the network has {dimension} inputs")
+        raise InputError(
+            f"{what} {text!r} has {words.count(len(found), 'number')}; the network has {words.count(dimension, 'input')}"
+        )
     return found
 
 

@@ -374,7 +374,7 @@ def _within(room: int | None, frame: Frame, monitor: Monitor, progress: Progress
     if room is None:
         return monitor
     rest = monitor.rest()
-    return Monitor(Budget(rest.seconds, min(rest.memory or MASK, room * 8 * row_units(frame)[-1])), progress)
+    return Monitor(rest.part(rest.seconds, min(rest.memory or MASK, room * 8 * row_units(frame)[-1])), progress)
 
 
 def _everywhere(

@@ -113,7 +113,7 @@ def pilot_estimate(
     if pilots < 2 or vertices < 64:
         raise InputError(f"an estimate takes at least 2 pilots of at least 64 vertices, found {pilots} of {vertices}")
     monitor = Monitor(budget)
-    grace = Monitor(None if budget is None or budget.seconds is None else Budget(GRACE * budget.seconds, budget.memory))
+    grace = Monitor(None if budget is None or budget.seconds is None else budget.part(GRACE * budget.seconds))
     done: list[tuple[float, ...]] = []
     try:
         with grace.watching():
@@ -227,7 +227,7 @@ def _timed(
     monitor: Monitor,
 ) -> tuple[BlockComplex, float]:
     limit = monitor.budget.seconds
-    rest = None if limit is None else Budget(max(0.0, GRACE * limit - monitor.elapsed))
+    rest = None if limit is None else monitor.budget.part(GRACE * limit - monitor.elapsed)
     started = time.process_time()
     part = run_block(network, block, domain, room=room, budget=rest, frame=frame)
     _ = part.f_vector, part.bounded

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._once import cached_property
 from ..._typing import Array
 from ..._values.checked import path_of
@@ -196,7 +197,7 @@ class CellStore:
         if found != expected or max(self.dims, default=0) > frame.n:
             raise FileFormatError(
                 f"{self.directory / 'manifest.json'} has cells of dimension {listed(self.dims)} of {found[0]} and {found[1]} "
-                f"columns; its network has dimension {expected[0]} and {expected[1]} columns"
+                f"columns; its network has dimension {expected[0]} and {words.count(expected[1], 'column')}"
             )
         return network
 
@@ -359,7 +360,9 @@ class CellStore:
         listed = {entry["name"] for count in total.blocks for entry in count.extra["files"].values()}
         extra = {p.name for p in self.cells_folder.iterdir()} - listed
         if extra and total.complete:  # before that, they are what a resumed run removes
-            problems.append(f"{len(extra)} files in {self.cells_folder} are not in the journal, as {min(extra)}")
+            problems.append(
+                f"{words.count(len(extra), f'file in {self.cells_folder} is', f'files in {self.cells_folder} are')} not in the journal, as {min(extra)}"
+            )
         return problems
 
     def _fingerprint(self, dim: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ... import words
 from ..._typing import OnDegenerate, ProgressLike, StartMethod
 from ...budget import Budget, Monitor, available_memory
 from ...domain import Polyhedron
@@ -161,7 +162,7 @@ def _run_here(runner: BlockRunner, todo: list[Block], monitor: Monitor, workers:
 
 def _next_block(runner: BlockRunner, todo: list[Block], monitor: Monitor, done: int) -> list[Any]:
     """Run the block on top in this process: its result, or none if it was split."""
-    what = f"the enumeration ({done} blocks done)"
+    what = f"the enumeration ({words.count(done, 'block')} done)"
     monitor.check_time(what)
     try:
         return [runner(todo.pop(), seconds=_left(monitor), progress=None)]

@@ -113,14 +113,14 @@ def _check(
     counts = store.block_counts()
     missing = complement([count.block for count in counts], network=net)
     if missing:
-        unfinished.append(f"{len(missing)} blocks are missing; resume the run")
+        unfinished.append(f"{words.count(len(missing), 'block is', 'blocks are')} missing; resume the run")
     elif store.manifest.get("complete") is not True:
         problems.append("no block is missing, but the manifest does not say that it is complete")
     if store.cells_folder.is_dir():
         listed = {entry["name"] for count in counts for entry in count.extra["files"].values()}
         extra = sorted({path.name for path in store.cells_folder.iterdir()} - listed)
         if extra and not missing:
-            problems.append(f"{len(extra)} files are not in the journal, as {extra[0][:80]}")
+            problems.append(f"{words.count(len(extra), 'file is', 'files are')} not in the journal, as {extra[0][:80]}")
     for number, count in enumerate(counts):
         monitor.check_time(f"the check of cells ({number} of {len(counts)} blocks)")
         part = run_block(net, count.block, region, budget=monitor.rest(), frame=frame)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, FloatArray, IntArray
 from ...budget import heed
 from ...numerics.floats import nearest
@@ -99,7 +100,9 @@ def _check_vertices(cx: PolyhedralComplex, again: Skeleton, problems: list[str])
         return len(given), 0
     wide = int(too_wide(given, claim, again.frame.net.margins.inflate).sum())
     if wide:
-        problems.append(f"{wide} vertices were given out with error bounds much wider than needed")
+        problems.append(
+            f"{words.count(wide, 'vertex was', 'vertices were')} given out with error bounds much wider than needed"
+        )
     forms, lift = Forms(again.frame), _Lifted(again.frame)
     exact = wrong = 0
     for start in range(0, len(finite), BATCH):
@@ -117,7 +120,9 @@ def _check_vertices(cx: PolyhedralComplex, again: Skeleton, problems: list[str])
             true = _exactly(again, int(finite[i]), hom=1)
             wrong += true is None or not _within(given[i], true, Fraction(float(claim[i])))
     if wrong:
-        problems.append(f"{wrong} vertices were given out with error bounds that do not hold")
+        problems.append(
+            f"{words.count(wrong, 'vertex was', 'vertices were')} given out with error bounds that do not hold"
+        )
     return len(given), exact
 
 

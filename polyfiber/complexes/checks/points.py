@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import words
 from ..._typing import BoolArray, FloatArray, IntArray
 from ...budget import heed
 from ...numerics.floats import nearest
@@ -174,7 +175,9 @@ def check_points(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
             exact += 1
             wrong += not _lies_near(skeleton, v)
     if wrong:
-        problems.append(f"{wrong} vertices lie farther from their coordinates than their error bounds say")
+        problems.append(
+            f"{words.count(wrong, 'vertex lies', 'vertices lie')} farther from their coordinates than their error bounds say"
+        )
     return nv, exact
 
 
@@ -299,7 +302,7 @@ def check_heights(skeleton: Skeleton, up: Any, problems: list[str]) -> tuple[int
         low, high = (_exact_height(skeleton, int(p), alpha, known) for p in (v[i], w[i]))
         wrong += low is None or high is None or not low < high
     if wrong:
-        problems.append(f"{wrong} edges go down where they should go up")
+        problems.append(f"{words.count(wrong, 'edge goes', 'edges go')} down where they should go up")
     return len(v), len(open_)
 
 

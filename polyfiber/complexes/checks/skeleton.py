@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.csgraph
 
+from ... import words
 from ...budget import heed
 from ...kernels.complexes.skeleton import PORTION
 from ...kernels.rows import RowTable
@@ -122,7 +123,7 @@ def check_signs(skeleton: Skeleton, problems: list[str]) -> tuple[int, int]:
                     at, there = v, exact_point(skeleton, v)
                 wrong += there is None or skeleton.predicate.sign(k, st.words[v], *there) != (1 if bit else -1)
     if wrong:
-        problems.append(f"{wrong} signs of vertices are wrong")
+        problems.append(f"{words.count(wrong, 'sign of a vertex is', 'signs of vertices are')} wrong")
     return filtered, exact
 
 

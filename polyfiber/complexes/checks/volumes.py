@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
+from ... import words
 from ..._typing import Array, FloatArray, IntArray
 from ...budget import heed
 from ...numerics.exact import determinant, rref
@@ -130,7 +131,9 @@ def check_volumes(cx: PolyhedralComplex, problems: list[str]) -> tuple[int, int]
                 exact += 1
                 wrong += not max(size - error, Fraction(0)) ** 2 <= square <= (size + error) ** 2
     if wrong:
-        problems.append(f"{wrong} volumes lie farther from the true ones than their error bounds say")
+        problems.append(
+            f"{words.count(wrong, 'volume lies', 'volumes lie')} farther from the true ones than their error bounds say"
+        )
     return looked, exact
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import words
 from ...budget import heed
 from ...network.relu_form import relu_form
 from ...numerics.exact import as_fractions
@@ -70,7 +71,9 @@ def check_weights(cx: PolyhedralComplex, problems: list[str]) -> int:
                     sides = sides[1], sides[0]
                 wrong += not _is_jump(cx._frame, sides, bp._forms[f, :-1], bp._all_weights[f])
     if wrong:
-        problems.append(f"{wrong} weights of facets are not the jumps of the gradient there")
+        problems.append(
+            f"{words.count(wrong, 'weight of a facet is not the jump', 'weights of facets are not the jumps')} of the gradient there"
+        )
     visible = np.flatnonzero((bp._all_weights != 0).any(axis=1))
     if not (
         np.array_equal(visible, bp.facets) and np.array_equal(bp.weights, bp._all_weights[visible], equal_nan=True)

@@ -94,7 +94,7 @@ class FaceTable:
             return
         if count > MOST_FACES:
             raise BudgetExceededError(
-                f"{count} faces of dimension {self.dim}, and a lattice holds at most {MOST_FACES}; restrict the domain to a box",
+                f"{words.count(count, 'face')} of dimension {self.dim}, and a lattice holds at most {MOST_FACES}; restrict the domain to a box",
                 partial=None,
             )
         cap = min(MOST_FACES, max(count, cap + cap // 2))
@@ -192,7 +192,7 @@ class LatticeSkeleton(Skeleton):
         first = math.prod(map(len, sides))
         if first > MOST_FIRST:
             raise BudgetExceededError(
-                f"the network is not generic, and the lattice of all faces in {n} dimensions begins with {words.about(first)} of them, "
+                f"the network is not generic, and the lattice of all faces in {words.count(n, 'dimension')} begins with {words.about(first)} of them, "
                 f"more than {MOST_FIRST}; restrict it to a slice, or move its biases a little",
                 partial=None,
             )
@@ -388,7 +388,7 @@ class LatticeSkeleton(Skeleton):
             )
             if broken:
                 raise NumericalError(
-                    f"{broken} faces of dimension {table.dim} fell apart while cutting by {self.frame.name(k)}; "
+                    f"{words.count(broken, 'face')} of dimension {table.dim} fell apart while cutting by {self.frame.name(k)}; "
                     "please report this network"
                 )
             self.turn += m

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ... import words
 from ..._typing import IntArray, WordArray
 from ...kernels.rows import RowTable
 from ..checks.flats import implied_rank
@@ -56,7 +57,7 @@ def check_signs(lattice: LatticeSkeleton, problems: list[str]) -> tuple[int, int
                     exact += 1
                     wrong += sign != int(plus[i, low + j]) - int(minus[i, low + j])
     if wrong:
-        problems.append(f"{wrong} signs of vertices are wrong")
+        problems.append(f"{words.count(wrong, 'sign of a vertex is', 'signs of vertices are')} wrong")
     return filtered, exact
 
 

@@ -360,7 +360,9 @@ def require_fitting(network: Any, domain: Any) -> None:
     if domain is not None and not isinstance(domain, Polyhedron):
         raise InputError(f"domain must be None, a Box or a Polyhedron, found {type(domain).__name__}")
     if domain is not None and domain.dimension != n0:
-        raise ShapeError(f"the domain has {domain.dimension} coordinates but the network has {n0} inputs")
+        raise ShapeError(
+            f"the domain has {words.count(domain.dimension, 'coordinate')} but the network has {words.count(n0, 'input')}"
+        )
 
 
 def _lexicographic(value: Fraction, slope: Fraction) -> int:
@@ -401,7 +403,7 @@ def as_exact_point(frame: CellFrame, x: Any, what: str = "x") -> tuple[FloatArra
     try:
         given = as_fractions(x) if np.asarray(x).dtype == object else None
     except Exception:
-        raise InputError(f"{what} must be {frame.n0} numbers, found {shown(x)}") from None
+        raise InputError(f"{what} must be {words.count(frame.n0, 'number')}, found {shown(x)}") from None
     point = as_point(frame, x if given is None else nearest(given), what)
     return point, None if given is None or (as_fractions(point) == given).all() else given
 

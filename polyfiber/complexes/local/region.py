@@ -12,7 +12,7 @@ from ... import words
 from ..._once import cached_property, given_property
 from ..._typing import Array, BoolArray, FloatArray, IntArray, ProgressLike, SignArray
 from ..._values.read_only import closed, read_only
-from ...budget import Budget, Monitor, within_budget
+from ...budget import Budget, Monitor, until_late, within_budget
 from ...domain import Polyhedron
 from ...errors import InputError, UncertifiedSignError
 from ...kernels.complexes import cell_facets as kf
@@ -25,6 +25,7 @@ from ...numerics.polyhedra import largest_ball
 from ...numerics.products import values_at
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
+from ..answers import AffineMaps
 from .cell_arrays import CellFrame, CellStats, as_exact_point, cell_frame
 from .facets import Cell, exact_facet_point, flipped, relative_interior, solve_cell
 from .gate_arrays import GateFrame
@@ -129,11 +130,11 @@ class Region:
         return {self._column(k): tuple(self._column(r) for r in rows) for k, rows in self._cell.groups.items()}
 
     @given_property
-    def affine_map(self) -> tuple[FloatArray, FloatArray]:
-        """``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region; what cancels in floats is exact,
-        rounded.
+    def affine_map(self) -> AffineMaps:
+        """A named tuple of ``A`` (nL, n0) and ``a`` (nL,): the network is ``A x + a`` on the region; what cancels in floats
+        is exact, rounded.
         """
-        return self._frame.affine_map(self._cell.signs)
+        return AffineMaps(*self._frame.affine_map(self._cell.signs))
 
     @cached_property
     def _walls(self) -> tuple[FloatArray, FloatArray]:
@@ -406,8 +407,15 @@ class Region:
         rows = np.ascontiguousarray(rows / norms[:, None])
         target = -rows.sum(axis=0)
         k, m = n, len(rows)
-        work = kf.nnls_work(k, m, np.zeros(1, dtype=np.int8))
-        count, norm = kf.nnls(rows, np.arange(m), m, target, k, work)
+        work: Any = None
+        count, norm = 0, 0.0
+
+        def run(stop: Any) -> None:
+            nonlocal work, count, norm
+            work = kf.nnls_work(k, m, stop)
+            count, norm = kf.nnls(rows, np.arange(m), m, target, k, work)
+
+        until_late(run, "whether the region is bounded", m * k * k)
         error = E1[cell.facets] / norms * 1.01 + 8 * UNIT
         if norm <= 1e-9 and count == k:
             inverse = np.zeros((k, k))
@@ -520,7 +528,9 @@ class Region:
             negative = self._beyond(witness)
             checked += 1
             if negative != [row]:
-                problems.append(f"the witness of column {self._column(row)} is beyond {len(negative)} walls")
+                problems.append(
+                    f"the witness of column {self._column(row)} is beyond {words.count(len(negative), 'wall')}"
+                )
         return RegionCheck(not problems, checked, tuple(problems))
 
     def _is_facet(self, row: int) -> bool:

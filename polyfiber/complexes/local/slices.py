@@ -133,7 +133,7 @@ def restricted_network(
     n0 = network.architecture[0]
     if D.ndim != 2 or D.shape[1] != n0 or o.shape != (n0,):
         raise ShapeError(
-            f"origin {o.shape} and directions {D.shape} do not fit {n0} inputs; expected ({n0},) and (k, {n0})"
+            f"origin {o.shape} and directions {D.shape} do not fit {words.count(n0, 'input')}; expected ({n0},) and (k, {n0})"
         )
     if not isinstance(arithmetic, str) or arithmetic not in ("auto", "rounded", "exact"):
         raise InputError(f"arithmetic must be 'auto', 'rounded' or 'exact', found {arithmetic!r}")
@@ -267,7 +267,7 @@ def slice_complex(
     o = array_of(origin, "origin")
     if isinstance(domain, Polyhedron) and domain.dimension != len(D):
         raise ShapeError(
-            f"the domain has {domain.dimension} coordinates and the slice {len(D)} direction{'s' if len(D) > 1 else ''}; "
+            f"the domain has {words.count(domain.dimension, 'coordinate')} and the slice {len(D)} direction{'s' if len(D) > 1 else ''}; "
             "expected a domain in the slice's own coordinates t, one for each direction"
         )
     size = LARGE_CHAIN if isinstance(network, ReLUNetwork) else LARGE
@@ -292,7 +292,9 @@ def complex_slice(
     monitor = Monitor(budget)
     small, exact, rounding = restricted_network(network, o, D, arithmetic=arithmetic)
     if rank(D) < D.shape[0]:
-        raise InputError(f"the {D.shape[0]} directions are linearly dependent (rank {rank(D)})")
+        raise InputError(
+            f"the directions are linearly dependent: {words.count(D.shape[0], 'direction')} of rank {rank(D)}"
+        )
     try:
         cx = canonical_complex(small, domain, budget=monitor.rest(), progress=progress)
     except GenericityError as error:

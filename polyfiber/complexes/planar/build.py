@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import ProgressLike
 from ..._values.read_only import read_only
 from ...budget import Budget, Monitor
@@ -63,14 +64,16 @@ def planar_slice(
     D, o = np.atleast_2d(np.asarray(directions)), np.asarray(origin)
     if o.shape != (net.n_inputs,) or D.shape[-1] != net.n_inputs or D.ndim != 2:
         raise ShapeError(
-            f"origin {o.shape} and directions {D.shape} do not fit {net.n_inputs} inputs; "
+            f"origin {o.shape} and directions {D.shape} do not fit {words.count(net.n_inputs, 'input')}; "
             f"expected ({net.n_inputs},) and (k, {net.n_inputs})"
         )
     if len(D) not in (1, 2):
         raise InputError(f"a slice of this network is by a line or a plane: 1 or 2 directions, found {len(D)}")
     exact = as_fractions(D, where="directions")
     if rank(exact) < len(D):
-        raise InputError(f"the {len(D)} directions are linearly dependent (rank {rank(exact)})")
+        raise InputError(
+            f"the directions are linearly dependent: {words.count(len(D), 'direction')} of rank {rank(exact)}"
+        )
     frame = Frame.around(_corners(len(D), domain, corners))
     monitor.did(STEP, 0)
     with monitor.keeping():
@@ -121,7 +124,9 @@ def _polygon(domain: Polyhedron) -> list[Point]:
     """Corners of a bounded polygon given by inequalities, exactly: all meetings of two lines that satisfy the rest."""
     A, b = as_fractions(domain.A).tolist(), as_fractions(domain.b).tolist()
     if len(A) > MOST_CORNERS:
-        raise InputError(f"a polygon of {len(A)} inequalities; expected at most {MOST_CORNERS}")
+        raise InputError(
+            f"a polygon of {words.count(len(A), 'inequality', 'inequalities')}; expected at most {MOST_CORNERS}"
+        )
     if not _bounded(A):
         raise InputError("the domain is unbounded; a slice of a large network needs a bounded polygon")
     found = set()
@@ -192,13 +197,15 @@ def slice_through(
     (1, True)
     """
     if len(points) not in (2, 3):
-        raise InputError(f"found {len(points)} points; expected two (a segment) or three (a triangle)")
+        raise InputError(f"found {words.count(len(points), 'point')}; expected two (a segment) or three (a triangle)")
     net = as_piecewise(network)
     rows = []
     for k, p in enumerate(points):
         row = np.asarray(p).reshape(-1)
         if len(row) != net.n_inputs:
-            raise ShapeError(f"point {k} has {len(row)} numbers; the network has {net.n_inputs} inputs")
+            raise ShapeError(
+                f"point {k} has {words.count(len(row), 'number')}; the network has {words.count(net.n_inputs, 'input')}"
+            )
         rows.append(as_fractions(row, where=f"point {k}"))
     origin = rows[0]
     directions = np.stack([row - origin for row in rows[1:]])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, FloatArray, IntArray, SignArray
 from ...errors import InputError
 from .exact_forms import ExactForms
@@ -54,7 +55,7 @@ class Segments:
         return float(np.linalg.norm(step, axis=1).sum())
 
     def __repr__(self) -> str:
-        return f"Segments({len(self)} in {len(np.unique(self.regions))} regions)"
+        return f"Segments({len(self)} in {words.count(len(np.unique(self.regions)), 'region')})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, FloatArray, IntArray
 from ...budget import Monitor
 from ...errors import InputError, ShapeError
@@ -188,7 +189,7 @@ def restrict(
     n0 = network.n_inputs
     if o.shape != (n0,) or D.ndim != 2 or D.shape[1] != n0 or not 1 <= len(D) <= 2:
         raise ShapeError(
-            f"origin {o.shape} and directions {D.shape} do not fit {n0} inputs; expected ({n0},) and (1 or 2, {n0})"
+            f"origin {o.shape} and directions {D.shape} do not fit {words.count(n0, 'input')}; expected ({n0},) and (1 or 2, {n0})"
         )
     zero = np.full(n0, Fraction(0), dtype=object)
     rows = [D[0], D[1] if len(D) == 2 else zero]

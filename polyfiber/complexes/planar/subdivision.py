@@ -16,6 +16,7 @@ from ..._values.read_only import read_only
 from ...errors import InputError, ShapeError, old_name
 from ...kernels.planar import forms, walk
 from ...network.piecewise import PiecewiseLinearNetwork
+from ..answers import SliceMaps
 from .exact_forms import ExactForms
 from .restrict import Columns, Restricted
 from .walk import Tables, WalkStats
@@ -223,11 +224,11 @@ class PlanarSlice:
         """
         if regions is None and self.n_regions * len(self._restricted.gate_unit) > SIGNS_LIMIT:
             raise InputError(
-                f"{self.n_regions:,} regions of {len(self._restricted.gate_unit):,} signs are too many at once; name regions"
+                f"{words.count(f'{self.n_regions:,}', 'region')} of {words.count(f'{len(self._restricted.gate_unit):,}', 'sign')}: too many at once; name regions"
             )
         return self._restricted.signs(self._unit_signs(None if regions is None else self._chosen(regions)))
 
-    def affine_maps(self, regions: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def affine_maps(self, regions: Any) -> SliceMaps:
         """Maps of regions in coordinates t: ``f = A t + a`` within ``bound`` on the polygon.
 
         Parameters
@@ -236,7 +237,15 @@ class PlanarSlice:
 
         Returns
         -------
-        A : (k, outputs, 2), a : (k, outputs), bound : (k, outputs)
+        SliceMaps
+            A named tuple: ``A`` (k, outputs, 2), ``a`` (k, outputs), ``bound`` (k, outputs).
+
+        Examples
+        --------
+        >>> import polyfiber as pf
+        >>> s = pf.slice_through(pf.ReLUNetwork.random((3, 6, 1), rng=0), [0, 0, 0], [1, 0, 0], [0, 1, 0])
+        >>> s.affine_maps([0, 1])
+        SliceMaps(A=array 2x1x2, a=array 2x1, bound=array 2x1)
         """
         r = self._restricted
         c = Columns.of(r)
@@ -257,7 +266,7 @@ class PlanarSlice:
         A = form[:, :, :2] / np.array(scale)
         a = form[:, :, 2] - A @ np.array(middle)
         sizes = np.abs(a) + np.abs(A) @ (np.abs(middle) + np.array(scale))
-        return A, a, form[:, :, 3] + 1e-15 * sizes
+        return SliceMaps(A, a, form[:, :, 3] + 1e-15 * sizes)
 
     @property
     def values(self) -> FloatArray:
@@ -279,7 +288,9 @@ class PlanarSlice:
         """
         at = np.asarray(t, dtype=np.float64)
         if at.ndim == 0 or at.shape[-1] != self.dimension:
-            raise ShapeError(f"points of shape {at.shape} do not fit a slice of {self.dimension} coordinates")
+            raise ShapeError(
+                f"points of shape {at.shape} do not fit a slice of {words.count(self.dimension, 'coordinate')}"
+            )
         flat = at.reshape(-1, self.dimension)
         r, random = self._restricted, self._tables.random
         with np.errstate(invalid="ignore"):  # NaN is in no region
@@ -383,7 +394,7 @@ class PlanarSlice:
 
     def __repr__(self) -> str:
         kind = "plane" if self.dimension == 2 else "line"
-        return f"PlanarSlice(by a {kind}, f = {self.f_vector}, {len(self._restricted.gate_unit)} gates, exact)"
+        return f"PlanarSlice(by a {kind}, f = {self.f_vector}, {words.count(len(self._restricted.gate_unit), 'gate')}, exact)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -417,12 +428,12 @@ class WalkedRegions:
         """Signs of all gates on regions, int8 (len(regions), N), in the order of the network's blocks."""
         return self._slice.signs(regions)
 
-    def affine_maps(self, regions: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def affine_maps(self, regions: Any) -> SliceMaps:
         """Maps of regions; see `PlanarSlice.affine_maps`."""
         return self._slice.affine_maps(regions)
 
     def __repr__(self) -> str:
-        return f"WalkedRegions({len(self):,} regions, not all)"
+        return f"WalkedRegions({words.count(f'{len(self):,}', 'region')}, not all)"
 
 
 __all__ = ["PlanarSlice", "WalkedRegions"]

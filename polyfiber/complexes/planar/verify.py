@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, FloatArray, IntArray
 from ..._values.checked import generator_of, whole
 from ...network.piecewise import PiecewiseLinearNetwork
@@ -207,7 +208,7 @@ def _located(s: PlanarSlice, checked: dict[str, int], problems: list[str], rando
     where = s.locate(t[clear]) if len(clear) else np.zeros(0, dtype=np.int64)
     checked["points with clear signs"] = len(clear)
     if np.any(where < 0):
-        problems.append(f"{int((where < 0).sum())} of {len(clear)} points have signs of no region")
+        problems.append(f"{int((where < 0).sum())} of {words.count(len(clear), 'point')} have signs of no region")
 
 
 def _moves(s: PlanarSlice, problems: list[str]) -> None:
@@ -260,7 +261,7 @@ def _across(s: PlanarSlice, checked: dict[str, int], problems: list[str], random
                 at += 1
         wrong += int(odd.any(axis=1).sum())
     if wrong:
-        problems.append(f"across {wrong} edges other signs change than those of their gates")
+        problems.append(f"across {words.count(wrong, 'edge')} other signs change than those of their gates")
 
 
 def _faces(s: PlanarSlice, checked: dict[str, int], problems: list[str], random: Any, samples: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import BoundMethod, FloatArray, IntArray
 from ...bounds.relaxation import Relaxation, bounding_box
 from ...budget import Budget, Monitor
@@ -98,7 +99,9 @@ def activation_bounds(
     if not isinstance(domain, Polyhedron):
         raise InputError(f"domain must be a Box, a Polyhedron or a Region, found {type(domain).__name__}")
     if domain.dimension != network.architecture[0]:
-        raise ShapeError(f"the domain has {domain.dimension} coordinates, the network {network.architecture[0]} inputs")
+        raise ShapeError(
+            f"the domain has {words.count(domain.dimension, 'coordinate')}, the network {words.count(network.architecture[0], 'input')}"
+        )
     if method not in METHODS:
         raise InputError(f"method must be one of {METHODS}, found {method!r}")
     if not 0 <= tolerance < 1:
@@ -268,7 +271,8 @@ class _Work:
             spent = self.monitor.elapsed
             if why or self._left() <= 0 or spent - started + 4 * last > SHARE * total:
                 break
-            part = Monitor(Budget(max(0.0, SHARE * total - (spent - started)), self.monitor.memory_limit))
+            share = SHARE * total - (spent - started)
+            part = Monitor(self.monitor.budget.part(share, self.monitor.memory_limit))
             try:
                 self.stats["vertices"] = by_vertices(
                     work, self.points, self.domain, k, tolerance=self.tolerance, monitor=part
@@ -298,7 +302,7 @@ class _Work:
         N = len(low)
         close = (low < 0) & (high > 0) & ~((self.points.least[:N] < 0) & (self.points.greatest[:N] > 0))
         if close.any():
-            self._fell_back(f"the signs of {int(close.sum())} neurons are not decided")
+            self._fell_back(f"the signs of {words.count(int(close.sum()), 'neuron')} are not decided")
 
     def _open(self, work: Relaxation, layer: int) -> IntArray:
         """Neurons of a layer whose gap is above the tolerance, those with an undecided sign first."""

@@ -200,8 +200,7 @@ def by_vertices(
     BudgetExceededError
     """
     prefix, small, keep = _prefix(work, depth)
-    left = monitor.budget.seconds
-    budget = Budget(None if left is None else max(0.0, left - monitor.elapsed), monitor.memory_limit)
+    budget = monitor.budget.part(monitor.left, monitor.memory_limit)
     cx = canonical_complex(small, domain, budget=budget)
     V, errors = cx.vertices.copy(), cx.vertex_errors.copy()
     gains: list[FloatArray] = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, FloatArray
 from ...bounds.relaxation import bounding_box, safe_minimum
 from ...budget import Budget, Monitor, heed
@@ -87,7 +88,7 @@ def bounds_on_region(region: Region, *, tolerance: float, budget: Budget | None)
         fallback.append(f"time was up: {len(rows) - done} of {len(rows)} neurons and outputs have their sign alone")
     failed = methods[:done].count("interval")
     if failed:
-        fallback.append(f"HiGHS had no answer for {failed} neurons or outputs")
+        fallback.append(f"HiGHS had no answer for {words.count(failed, 'neuron or output', 'neurons or outputs')}")
     size = np.maximum(np.abs(low), np.abs(high))
     magnitude = np.abs(rows[:, :-1]) @ np.maximum(np.abs(box[0]), np.abs(box[1])) + np.abs(rows[:, -1])
     scale = np.where(np.isfinite(size), np.maximum(size, 1e-3 * magnitude), magnitude) + 1e-290

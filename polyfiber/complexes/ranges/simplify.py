@@ -63,7 +63,7 @@ class Simplified:
     def __repr__(self) -> str:
         before = "-".join(map(str, self.original.architecture))
         after = "-".join(map(str, self.network.architecture))
-        return words.short(f"Simplified({before} -> {after}, {len(self.active)} neurons always active)")
+        return words.short(f"Simplified({before} -> {after}, {words.count(len(self.active), 'neuron')} always active)")
 
 
 def simplify_on(

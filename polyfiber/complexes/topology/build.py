@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, IntArray, SignArray
 from ...budget import Budget, Monitor, did
 from ...errors import InputError
@@ -60,7 +61,9 @@ def level_set(
         list(v) if isinstance(v, (list, tuple)) or getattr(v, "ndim", 0) == 1 else [v] for v in (value, output)
     )
     if len(values) != len(outputs) or not values:
-        raise InputError(f"give one value for each output, found {len(values)} values and {len(outputs)} outputs")
+        raise InputError(
+            f"give one value for each output, found {words.count(len(values), 'value')} and {words.count(len(outputs), 'output')}"
+        )
     chosen = [require_output(cx, o) for o in outputs]
     levels = [require_value(v) for v in values]
     refuse_without_walls(cx)

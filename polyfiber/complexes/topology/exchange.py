@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array
 from ...domain import Box, Polyhedron
 from ...errors import InputError, MissingDependencyError, renamed_argument
@@ -207,7 +208,7 @@ def network_text(
     if form not in ("smtlib", "lp"):
         raise InputError(f"form must be 'smtlib' or 'lp', found {form!r}")
     if not isinstance(domain, Polyhedron) or domain.dimension != n0:
-        raise InputError(f"expected a domain of {n0} coordinates, found {domain!r}")
+        raise InputError(f"expected a domain of {words.count(n0, 'coordinate')}, found {domain!r}")
     rows = exact.as_fractions(domain.affine_forms())
     return (_network_smt if form == "smtlib" else _network_lp)(net, rows, domain)
 

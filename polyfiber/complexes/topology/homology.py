@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, BoolArray, IntArray, SignArray
 from ...budget import heed, heed_memory
 from ...errors import InputError, NumericalError
@@ -43,7 +44,9 @@ def incidence_numbers(below: Sequence[tuple[IntArray, IntArray]]) -> list[SignAr
         elif len(idx):
             wrong = incidence.orient(ptr, idx, *below[k - 1], numbers[k - 1], sign)
             if wrong:
-                raise NumericalError(f"{wrong} cells of dimension {k} cannot be oriented; please report this network")
+                raise NumericalError(
+                    f"{words.count(wrong, 'cell')} of dimension {k} cannot be oriented; please report this network"
+                )
         numbers.append(sign)
     return numbers
 

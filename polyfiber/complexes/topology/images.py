@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, FloatArray, IntArray, ProgressLike
 from ..._values.read_only import read_only
 from ...budget import Budget, Monitor, did, heed, heed_memory
 from ...domain import Polyhedron
-from ...errors import BudgetExceededError, InputError, ShapeError
+from ...errors import BudgetExceededError, InputError, ShapeError, old_name
 from ...network.model import ReLUNetwork
 from ...network.piecewise import PiecewiseLinearNetwork, require_network
 from ...network.relu_form import relu_form
@@ -97,7 +98,7 @@ class _Asked(Sequence[FloatArray]):
         if not isinstance(region, (int, np.integer)) or isinstance(region, bool):
             raise InputError(f"regions are named by their ids, found {region!r}")
         if not -len(self) <= region < len(self):
-            raise IndexError(f"there are {len(self)} regions, and no region {region}")
+            raise IndexError(f"there are {words.count(len(self), 'region')}, and no region {region}")
         return self._make(int(region) % len(self))
 
 
@@ -112,14 +113,16 @@ class Injectivity:
         Two inputs with one output, exactly.
     reason : str
         In words: what decided it, or what was left.
-    pairs : int
+    n_pairs : int
         Pairs of regions whose images were compared.
     """
 
     verdict: Verdict
     witness: tuple[tuple[Fraction, ...], tuple[Fraction, ...]] | None
     reason: str
-    pairs: int
+    n_pairs: int
+
+    pairs = old_name("n_pairs")
 
     @property
     def sentence(self) -> str:
@@ -208,7 +211,9 @@ def preimage(cx: PolyhedralComplex, target: Polyhedron, *, budget: Budget | None
     if not isinstance(target, Polyhedron):
         raise InputError(f"the target is a Box or a Polyhedron of outputs, found {type(target).__name__}")
     if target.dimension != n_out:
-        raise ShapeError(f"the target has {target.dimension} coordinates but the network has {n_out} outputs")
+        raise ShapeError(
+            f"the target has {words.count(target.dimension, 'coordinate')} but the network has {words.count(n_out, 'output')}"
+        )
     rows = exact.as_fractions(target.affine_forms())  # row . y + constant >= 0
     with Monitor(budget, None).watching():
         did(STEP, 0)
@@ -216,7 +221,9 @@ def preimage(cx: PolyhedralComplex, target: Polyhedron, *, budget: Budget | None
         cells = Cells.of(cx, gates)
         for g in range(gates.count):
             cells = cells.cut(g, (0, 1), step=STEP if g == gates.count - 1 else "")
-    return PolyhedralSet(cells, f"preimage of {target.n_facets} inequalities", keep=(0, 1))
+    return PolyhedralSet(
+        cells, f"preimage of {words.count(target.n_facets, 'inequality', 'inequalities')}", keep=(0, 1)
+    )
 
 
 def _corner_ids(cx: PolyhedralComplex, region: int) -> tuple[IntArray, IntArray]:
@@ -391,7 +398,7 @@ def _decide(cx: PolyhedralComplex, monitor: Monitor) -> Injectivity:
         for s in (r + 1 + np.flatnonzero(~apart[r + 1 :])).tolist():
             if monitor.late:
                 left = cx.n_regions - r
-                text = f"the time ended with the pairs of {left} regions left; nothing that was compared is folded"
+                text = f"the time ended with the pairs of {words.count(left, 'region')} left; nothing that was compared is folded"
                 return Injectivity(Verdict.UNDECIDED, None, text, compared)
             if n0 == n_out and (r, s) in near and dets[r] == dets[s]:
                 continue

@@ -280,7 +280,7 @@ class PolyhedralSet:
         if support == "bounded":
             if self.lineality_dimension and self.dimension >= 0:
                 raise InputError(
-                    f"the set is constant along {self.lineality_dimension} directions, so no cell is bounded; "
+                    f"the set is constant along {words.count(self.lineality_dimension, 'direction')}, so no cell is bounded; "
                     "use support='borel-moore' or 'compactified'"
                 )
             return [~u for u in self._unbounded]
@@ -534,7 +534,7 @@ class SetCertificate:
                     problems.append(f"cells of dimension {k} occur twice")
             if here != there:
                 problems.append(
-                    f"{len(there - here)} cells of dimension {k} are missing, {len(here - there)} are extra"
+                    f"{words.count(len(there - here), f'cell of dimension {k} is', f'cells of dimension {k} are')} missing, {len(here - there)} are extra"
                 )
         return SetVerification(not problems, tuple(problems), sum(owner.f_vector), compared)
 
@@ -583,7 +583,7 @@ def require_rows(points: Any, n0: int) -> FloatArray:
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"points must be numbers, found {points!r}") from None
     if rows.ndim != 2 or rows.shape[1] != n0:
-        raise ShapeError(f"points of shape {np.shape(points)} do not fit {n0} inputs")
+        raise ShapeError(f"points of shape {np.shape(points)} do not fit {words.count(n0, 'input')}")
     if not np.isfinite(rows).all():
         raise InputError("points must be finite")
     return rows

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ... import words
 from ...complexes.blocks.block import Block, complement
 from ...complexes.blocks.contents import BlockComplex
 from ...complexes.blocks.plan import plan_blocks, room_for
@@ -114,7 +115,9 @@ def merge(item: Item, rows: Sequence[Mapping[str, Any]]) -> Merged:
     try:
         missing = complement([block_of(row) for row in rows], network=item.network)
         if missing:
-            problems.append(f"network {item.id}: {len(missing)} blocks are missing, the first after {missing[0].path}")
+            problems.append(
+                f"network {item.id}: {words.count(len(missing), 'block is', 'blocks are')} missing, the first after {missing[0].path}"
+            )
     except PolyfiberError as error:
         problems.append(f"network {item.id}: {error}")
     euler = sum((-1) ** k * count for k, count in enumerate(faces))

@@ -208,8 +208,13 @@ TABLE = Table(
         Column(
             "ranks", "list<int16>", "Ranks of W_k … W_{i+1} for (k, i) = (1,0), (2,0), (2,1), (3,0) and so on.", "rank"
         ),
-        Column("dimension", "int64", "Dimension of the stratum.", "parameters"),
-        Column("codimension", "int64", "Parameters minus the dimension.", "parameters"),
+        Column(
+            "dimension",
+            "int64",
+            "Dimension of the stratum's part inside this fiber: weights with these ranks over the same product.",
+            "parameters",
+        ),
+        Column("codimension", "int64", "All weights minus that dimension.", "parameters"),
         Column("dof", "int64", "Nullity of the differential of the product there.", "parameters"),
         Column("maximal", "bool", "Whether it lies in no other stratum's closure."),
         Column("above", "list<int64>", "Strata that cover it in the closure order.", "id"),

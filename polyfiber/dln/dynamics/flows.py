@@ -14,6 +14,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from ... import words
 from ..._typing import FloatArray, FlowMethod
 from ..._values.checked import reals_of, shown
 from ...budget import Budget, Monitor
@@ -419,7 +420,7 @@ def _gradient(function: Gradient, W: FloatArray) -> FloatArray:
         raise InputError(f"the energy gradient has shape {value.shape}; expected {W.shape}")
     if not np.isfinite(value).all():
         raise NumericalError(
-            f"the energy gradient holds {int(value.size - np.isfinite(value).sum())} entries that are NaN or infinite, at "
+            f"the energy gradient holds {words.count(int(value.size - np.isfinite(value).sum()), 'entry that is', 'entries that are')} NaN or infinite, at "
             f"a matrix with entries up to {float(np.abs(W).max()):.3g}; a flow needs a finite one"
         )
     return value

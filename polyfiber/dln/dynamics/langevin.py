@@ -400,7 +400,9 @@ def _room_for(paths: int, size: int) -> None:
     heed_memory(8 * paths * size, "the paths")
     free = available_memory()
     if free is not None and 8 * paths * size > free:
-        raise BudgetExceededError(f"{paths} paths do not fit into {free / 1e9:.3g} GB of memory", partial=None)
+        raise BudgetExceededError(
+            f"{words.count(paths, 'path does', 'paths do')} not fit into {free / 1e9:.3g} GB of memory", partial=None
+        )
 
 
 def _recording(record: int, steps: int, horizon: float, current: FloatArray) -> tuple[int, FloatArray, FloatArray]:

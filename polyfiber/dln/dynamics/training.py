@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ... import words
 from ..._typing import FloatArray, IntArray
 from ..._values.checked import shown
 from ...budget import Budget, within_budget
@@ -87,7 +88,7 @@ class TrainingPath:
         """How long the path is, what it conserves, and how it lies to the geodesic between its ends."""
         drift = float(self.drift.max(initial=0.0))
         text = (
-            f"A path through {len(self.times)} checkpoints, of length {self.length:.6g} in the space of weights; the "
+            f"A path through {words.count(len(self.times), 'checkpoint')}, of length {self.length:.6g} in the space of weights; the "
             f"invariants of gradient flow move by {drift:.3g} of the largest squared layer"
         )
         if self.no_geodesic:
@@ -151,7 +152,7 @@ def training_path(
     if not isinstance(checkpoints, Sequence | np.ndarray) or isinstance(checkpoints, str | bytes):
         raise InputError(f"checkpoints are a sequence of networks, found {shown(checkpoints)}")
     if len(checkpoints) < 2:
-        raise InputError(f"found {len(checkpoints)} checkpoints; a path needs at least two")
+        raise InputError(f"found {words.count(len(checkpoints), 'checkpoint')}; a path needs at least two")
     networks = [
         as_layers(list(c) if isinstance(c, Sequence) or (isinstance(c, np.ndarray) and c.ndim) else c)
         for c in checkpoints
@@ -161,7 +162,9 @@ def training_path(
         raise ShapeError(f"checkpoints have different shapes: {sorted(set(shapes))}")
     grid = np.arange(len(networks), dtype=np.float64) if times is None else as_finite(times, name="times")
     if grid.shape != (len(networks),):
-        raise InputError(f"times must be {len(networks)} numbers, one a checkpoint; found shape {grid.shape}")
+        raise InputError(
+            f"times must be {words.count(len(networks), 'number')}, one a checkpoint; found shape {grid.shape}"
+        )
     if (np.diff(grid) <= 0).any():
         at = int(np.argmax(np.diff(grid) <= 0))
         raise InputError(f"times must increase; found {grid[at]:g} and then {grid[at + 1]:g}")

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ... import words
 from ..._typing import FloatArray, RngLike
 from ..._values.checked import generator_of, shown
 from ...errors import InputError, ShapeError
@@ -368,7 +369,7 @@ def leaf_dimension(widths: Sequence[int], rank: int) -> int:
     sizes = as_widths(widths)
     r = int(as_depth(rank, least=0, name="rank"))
     if len(sizes) < 2:
-        raise ShapeError(f"found {len(sizes)} widths; expected at least two", widths=len(sizes))
+        raise ShapeError(f"found {words.count(len(sizes), 'width')}; expected at least two", widths=len(sizes))
     if r > min(sizes):
         raise InputError(f"rank {r} is impossible with a width of {min(sizes)}", rank=r)
     return r + sum(r * w - r * (r + 1) // 2 for w in sizes)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ... import words
 from ..._typing import FloatArray
 from ..._values.checked import reals_of
 from ...errors import InputError, ShapeError
@@ -127,7 +128,7 @@ def _layered(
     n = int(depth)
     if len(d) != n + 1 or W.shape[-2:] != (d[-1], d[0]):
         raise ShapeError(
-            f"widths {d} make {len(d) - 1} layers and products of shape {(d[-1], d[0])}; the depth is {n} and W has "
+            f"widths {d} make {words.count(len(d) - 1, 'layer')} and products of shape {(d[-1], d[0])}; the depth is {n} and W has "
             f"matrices of shape {W.shape[-2:]}",
             widths=d,
         )

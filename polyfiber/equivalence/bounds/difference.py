@@ -309,7 +309,7 @@ def _by_bounds(
         near = question.answer(search.run(monitor, seconds=seconds, attack=False))
         attained, where, share = as_float(near.gap or 0), near.point, near.proved
         upper = threshold if near.verdict is Verdict.YES else near.bound
-        boxes = near.boxes
+        boxes = near.n_boxes
     else:
         workers, scheduler = crew
         found = largest_difference(

@@ -28,7 +28,7 @@ from ...bounds.split import NEGLIGIBLE, BoxSearch, Outcome
 from ...bounds.tree import Tree
 from ...budget import Budget, Monitor, heed, unwatched
 from ...domain import Box, Polyhedron
-from ...errors import InputError, NumericalError, ShapeError, renamed
+from ...errors import InputError, NumericalError, ShapeError, old_name, renamed
 from ...network.model import ReLUNetwork
 from ...numerics.floats import as_float, nearest
 from ...numerics.hulls import AffineHull
@@ -66,7 +66,7 @@ class NearEqual:
         By how much the allowance is exceeded there, exactly; positive for NO.
     proved : float
         Share of the volume on which the answer is YES.
-    boxes, open, substitutions : int
+    n_boxes, n_open, n_substitutions : int
     tree : Tree
         Where boxes were halved: the evidence for YES, see `verify`.
     seconds : float
@@ -84,11 +84,15 @@ class NearEqual:
     gap: Fraction | None
     excess: Fraction | None
     proved: float
-    boxes: int
-    open: int
-    substitutions: int
+    n_boxes: int
+    n_open: int
+    n_substitutions: int
     tree: Tree = field(repr=False)
     seconds: float
+
+    boxes = old_name("n_boxes")
+    open = old_name("n_open")
+    substitutions = old_name("n_substitutions")
 
     def __bool__(self) -> bool:
         return bool(self.verdict)
@@ -97,7 +101,7 @@ class NearEqual:
     def summary(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
-            "boxes": self.boxes, "open": self.open, "substitutions": self.substitutions, "share": self.proved,
+            "boxes": self.n_boxes, "open": self.n_open, "substitutions": self.n_substitutions, "share": self.proved,
             "upper bound": self.bound, "attained": None if self.gap is None else as_float(self.gap),
             "attained at": None if self.point is None else self.point.tolist(), "leaves": self.tree.n_leaves,
         }  # fmt: skip
@@ -117,7 +121,7 @@ class NearEqual:
 
     def __repr__(self) -> str:
         return words.short(
-            f"NearEqual({self.verdict.value}, bound {self.bound:.6g}, {words.count(self.boxes, 'box', 'boxes')}: {self.reason})"
+            f"NearEqual({self.verdict.value}, bound {self.bound:.6g}, {words.count(self.n_boxes, 'box', 'boxes')}: {self.reason})"
         )
 
 
@@ -204,7 +208,7 @@ def near_equal_on(
     for number, domain in enumerate(domains):
         monitor.report("domains", number, None, settled=sum(r.verdict is not Verdict.UNDECIDED for r in found))
         left = seconds if monitor.left is None else min(seconds, monitor.left)
-        own = Budget(left, monitor.budget.memory)
+        own = monitor.budget.part(left)
         found.append(near_equal(a, b, domain, epsilon=epsilon, relative=relative, budget=own))
     return found
 
@@ -225,7 +229,7 @@ def balls(X: Any, radius: float, *, domain: Box | None = None, lower: Any = -np.
         raise InputError(f"a radius is a positive number, found {radius!r}")
     if domain is not None:
         if not isinstance(domain, Box) or domain.dimension != points.shape[1]:
-            raise InputError(f"expected a Box of {points.shape[1]} coordinates, found {domain!r}")
+            raise InputError(f"expected a Box of {words.count(points.shape[1], 'coordinate')}, found {domain!r}")
         lower, upper = (np.asarray(side, dtype=np.float64) for side in (domain.lo, domain.hi))
         outside = np.flatnonzero(((points + radius < lower) | (points - radius > upper)).any(axis=1))
         if len(outside):
@@ -260,7 +264,7 @@ class Question:
         check_same_ends(a, b)
         if domain.dimension != a.architecture[0]:
             raise ShapeError(
-                f"the domain has {domain.dimension} coordinates but the networks {a.architecture[0]} inputs"
+                f"the domain has {words.count(domain.dimension, 'coordinate')} but the networks {words.count(a.architecture[0], 'input')}"
             )
         flat, one, other, seen = _flat_of(domain), Side.of(a), Side.of(b), domain
         if flat is not None:
@@ -454,7 +458,9 @@ def allowance(values: Any, m: int, name: str) -> FloatArray:
     except (TypeError, ValueError):
         raise InputError(f"{name} must be a number >= 0, or one for each output, found {values!r}") from None
     if array.ndim > 1 or array.size not in (1, m):
-        raise ShapeError(f"{name} has shape {array.shape}; expected one number, or one for each of {m} outputs")
+        raise ShapeError(
+            f"{name} has shape {array.shape}; expected one number, or one for each of {words.count(m, 'output')}"
+        )
     if np.asarray(values).dtype == bool or not (np.isfinite(array).all() and (array >= 0).all()):
         raise InputError(f"{name} must be a finite number >= 0, found {values!r}: it bounds |f - g|")
     return np.array(np.broadcast_to(array.reshape(-1), m))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import words
 from ..._typing import FloatArray, IntArray
 from ..._values.checked import generator_of
 from ...bounds.split import BoxSearch, Opened, Outcome
@@ -233,7 +234,7 @@ class SharedBoxes:
         if status == "open" and not stopped:
             stopped = "boxes as small as floats allow are left"
             if self.n_open:
-                stopped = f"the time is used up after {self.boxes} boxes"
+                stopped = f"the time is used up after {words.count(self.boxes, 'box', 'boxes')}"
         best, point = self.best
         bounds = [self.closed, best, self.highest, *(bound for bound, _, _ in self.aside)]
         share = 1.0 if status == "proved" else min(self.share, 1.0 - 2.0**-40)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array
 from ...budget import heed
 from ...network.model import ReLUNetwork
@@ -226,7 +227,9 @@ class _Check:
         """How far each form is from what its neuron is said to be."""
         heads, sides, scales = self.claims.neurons[k][self.at]
         if not len(heads) == len(sides) == len(scales) == len(layer.forms):
-            raise Unproved(f"layer {self.at + 1} has {len(layer.forms)} neurons, and claims about {len(heads)}")
+            raise Unproved(
+                f"layer {self.at + 1} has {words.count(len(layer.forms), 'neuron')}, and claims about {len(heads)}"
+            )
         found = []
         for form, h, s, c in zip(layer.forms, heads.tolist(), sides.tolist(), scales):
             if h < 0:

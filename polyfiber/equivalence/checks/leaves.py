@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ... import words
 from ..._typing import FloatArray, IntArray
 from ...bounds.goals import Alternative
 from ...bounds.pairing import Side
@@ -226,7 +227,7 @@ def _damage(tree: Tree, inputs: int, hidden: int) -> str:
     size, inner = len(tree.split), np.flatnonzero(tree.split >= 0)
     child = np.asarray(tree.child)[inner]
     if tree.neurons not in (0, hidden):
-        return f"the tree splits signs of {tree.neurons} neurons, the networks have {hidden}"
+        return f"the tree splits signs of {words.count(tree.neurons, 'neuron')}, the networks have {hidden}"
     names = inputs + (2 * hidden + 1 if tree.neurons else 0)
     if not size or tree.split.max() >= names or not np.isin(tree.split[tree.split < 0], (OPEN, PROVED, OUTSIDE)).all():
         return "the tree has splits that are none"

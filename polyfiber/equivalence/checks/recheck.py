@@ -299,7 +299,7 @@ class _Work:
         except Unproved as error:
             self.missing.append(f"the matrices over shared functions do not hold: {error}")
             return None
-        return self._over_functions(bound, f"{shown.claims.functions} functions that both share")
+        return self._over_functions(bound, f"{words.count(shown.claims.functions, 'function')} that both share")
 
     def _by_splitting(self) -> Recheck | None:
         """On cells that are cut along the difference: that they cover the domain, and on each the same as above."""
@@ -372,12 +372,17 @@ class _Work:
         share, blurs = (SHARE * answer.tolerance, 1.0) if self.epsilon is None else (0.0, 0.0)
         found = search.run(limits, Monitor(self.monitor.rest(0.6)), share=share, blurs=blurs)
         if found.proves:
-            return self.result(Verdict.YES, f"{found.cells} cells of both networks confirm it")
+            return self.result(
+                Verdict.YES,
+                f"{words.count(found.cells, 'cell of both networks confirms', 'cells of both networks confirm')} it",
+            )
         if self.epsilon is not None and any(
             decisive_in(answer.domain, answer.a, answer.b, x, self.epsilon) for x in found.where
         ):
             return self.result(Verdict.NO, f"|f - g| reaches {found.gap.max():.6g}")
-        self.missing.append(f"{found.above + found.lost + found.waiting} cells do not confirm it")
+        self.missing.append(
+            f"{words.count(found.above + found.lost + found.waiting, 'cell does', 'cells do')} not confirm it"
+        )
         return None
 
     def _over_regions(self) -> Recheck | None:
@@ -405,10 +410,10 @@ class _Work:
                 self.missing.append(str(error))
                 return None
             if look.confirms:
-                reason = f"{look.pieces} pieces of {cx.n_regions} regions of a network confirm it, its complex certified anew"
+                reason = f"confirmed on {words.count(look.pieces, 'piece')} of {words.count(cx.n_regions, 'region')} of a network, its complex certified anew"
                 return self.result(Verdict.YES, reason)
             self.missing.append(
-                f"{look.open} pieces stay open, and bounds are at most {look.worst:.3g} of what is allowed"
+                f"{words.count(look.open, 'piece stays', 'pieces stay')} open, and bounds are at most {look.worst:.3g} of what is allowed"
             )
         return None
 

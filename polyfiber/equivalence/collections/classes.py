@@ -443,7 +443,7 @@ def equivalence_classes(networks: Any, *, tolerance: float = 1e-9, **options: An
     if found.undecided:
         pairs = json.dumps([list(p) for p in found.undecided[:3]])
         warnings.warn(
-            f"{len(found.undecided)} pairs were not decided and are kept apart, for instance {pairs}",
+            f"{words.count(len(found.undecided), 'pair was', 'pairs were')} not decided and kept apart, for instance {pairs}",
             PolyfiberWarning,
             stacklevel=2,
         )

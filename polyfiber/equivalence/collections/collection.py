@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._lazy import above
 from ..._typing import FloatArray, IntArray
 from ..._values.checked import shown, whole
@@ -235,7 +236,7 @@ class ParquetCollection(Collection):
         wrong = np.flatnonzero(lengths != size)
         if len(wrong):
             raise FileFormatError(
-                f"row {first + int(members[wrong[0]])} (in {self.names[f]}) holds {int(lengths[wrong[0]])} parameters; "
+                f"row {first + int(members[wrong[0]])} (in {self.names[f]}) holds {words.count(int(lengths[wrong[0]]), 'parameter')}; "
                 f"widths {printable(str(architecture))} need {size}"
             )
         rows: FloatArray = flat[starts[members][:, None] + np.arange(size)]
@@ -321,7 +322,9 @@ def unflatten(flat: FloatArray, architecture: Sequence[int]) -> ReLUNetwork:
     """The network of a vector of parameters ``W_1, b_1, …, W_L, b_L``."""
     expected = sum((a + 1) * b for a, b in zip(architecture[:-1], architecture[1:]))
     if len(flat) != expected:
-        raise InputError(f"{len(flat)} parameters do not fit widths {tuple(architecture)}, which need {expected}")
+        raise InputError(
+            f"{words.count(len(flat), 'parameter does', 'parameters do')} not fit widths {tuple(architecture)}, which need {expected}"
+        )
     weights, biases, at = [], [], 0
     for a, b in zip(architecture[:-1], architecture[1:]):
         weights.append(flat[at : at + a * b].reshape(b, a))

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._typing import Array, FloatArray, ProgressLike
 from ...bounds.enclosing import enclosing_box
 from ...bounds.goals import Alternative
@@ -171,14 +172,14 @@ class _Asked:
         needed = [net for net in query.networks if not net.equal_to]
         if len(networks) != len(needed):
             names = ", ".join(net.name for net in needed)
-            raise ShapeError(f"the query needs {len(needed)} networks ({names}), found {len(networks)}")
+            raise ShapeError(f"the query needs {words.count(len(needed), 'network')} ({names}), found {len(networks)}")
         given = {net.name: network for net, network in zip(needed, networks)}
         nets = tuple(given[net.equal_to or net.name] for net in query.networks)
         for net, network in zip(query.networks, nets):
             ends = network.architecture[0], network.architecture[-1]
             if ends != (net.n_inputs, net.n_outputs):
                 raise ShapeError(
-                    f"network {net.name} is declared with {net.n_inputs} inputs and {net.n_outputs} outputs; the one given has "
+                    f"network {net.name} is declared with {words.count(net.n_inputs, 'input')} and {words.count(net.n_outputs, 'output')}; the one given has "
                     f"{ends[0]} and {ends[1]}"
                 )
         parts: list[tuple[tuple[int, ...], ...]] = [tuple((i,) for i in range(query.networks[0].n_inputs))]
@@ -388,7 +389,7 @@ class _Asked:
         open_ = [o for o in found if o is None or o.status != "proved"]
         if not open_:
             boxes = sum(o.boxes for o in found if o is not None)
-            return self._said("unsat", f"no input on any of {boxes} boxes", found, monitor)
+            return self._said("unsat", f"no input on any of {words.count(boxes, 'box', 'boxes')}", found, monitor)
         stopped = next((o.stopped for o in open_ if o is not None and o.stopped), "no input is certain")
         return self._said("unknown", stopped, found, monitor)
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ... import words
 from ...errors import FileFormatError, InputError, MissingDependencyError
 from ...network.names import local_path
 from .formulas import Both, Either, Formula, Linear, Variable, compare
@@ -252,7 +253,7 @@ def _first(text: str, name: str) -> Query:
             raise FileFormatError(f"{name}: expected (declare-const X_0 Real) and (assert …), found {_short(item)}")
     if not all(sizes) or max(sizes) > MOST_ENTRIES:
         raise FileFormatError(
-            f"{name} declares {sizes[0]} inputs X_i and {sizes[1]} outputs Y_j; expected at least one each"
+            f"{name} declares {words.count(sizes[0], 'input')} X_i and {words.count(sizes[1], 'output')} Y_j; expected at least one each"
         )
     tensors = [(Tensor(letter, "Real", (size,), 0),) for letter, size in zip("XY", sizes)]
     return _checked(Query(1, (Declared("N", tensors[0], tensors[1]),), Both(tuple(formulas))), name)
@@ -310,7 +311,7 @@ def _sum(item: Any, name: str) -> Linear:
 
 def _checked(query: Query, name: str) -> Query:
     if not 1 <= len(query.networks) <= 2:
-        raise InputError(f"{name} declares {len(query.networks)} networks; one or two are decided")
+        raise InputError(f"{name} declares {words.count(len(query.networks), 'network')}; one or two are decided")
     for number_, net in enumerate(query.networks):
         for output, most in ((False, net.n_inputs), (True, net.n_outputs)):
             used = [v.place for v in _variables(query.formula) if v.network == number_ and v.output == output]

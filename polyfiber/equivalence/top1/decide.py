@@ -249,7 +249,7 @@ def top1_agreement(
     if a.architecture[-1] < 2:
         raise InputError(f"the networks have {a.architecture[-1]} output; a classifier needs at least two")
     if not isinstance(domain, Polyhedron) or domain.dimension != a.architecture[0]:
-        raise InputError(f"the domain must be a Box or Polyhedron with {a.architecture[0]} coordinates")
+        raise InputError(f"the domain must be a Box or Polyhedron with {words.count(a.architecture[0], 'coordinate')}")
     if method not in ("auto", "regions", "bound"):
         raise InputError(f"method {method!r} is unknown; expected 'auto', 'regions' or 'bound'")
     monitor = Monitor(budget, progress)
@@ -396,7 +396,7 @@ class _Question:
             return self.answer(Verdict.YES, "regions", reason, proved=1.0, certificate=facts)
         if found.waiting and monitor.late:
             raise BudgetExceededError("comparing cells stopped when the time ended", partial=min(found.share, 1 - 1e-9))
-        reason = f"{found.above} cells are within rounding of a tie, {found.lost} beyond what floats hold"
+        reason = f"{words.count(found.above, 'cell is', 'cells are')} within rounding of a tie, {found.lost} beyond what floats hold"
         return self.answer(Verdict.UNDECIDED, "none", reason, proved=min(found.share, 1 - 1e-9), certificate=facts)
 
 

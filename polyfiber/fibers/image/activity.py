@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import words
 from ..._once import given_property
 from ..._typing import BoolArray, FloatArray, IntArray, RngLike
 from ..._values.checked import generator_of, unmasked
@@ -157,7 +158,7 @@ def sampled_activity(net: ReLUNetwork, points: FloatArray) -> Activity:
         masks.append(z > 0)
         y = np.maximum(z, 0.0)
     if not sure.any():
-        raise InputError(f"none of {len(y)} points is clear of every wall")
+        raise InputError(f"none of {words.count(len(y), 'point')} is clear of every wall")
     return Activity(net, np.unique(np.concatenate(masks, axis=1)[sure], axis=0), False, False)
 
 

@@ -113,7 +113,7 @@ def beyond_theorem(
         reason = f"locally identifiable: {grounds[0].statement}"
         return Beyond("rigid", reason, local, second, part, grounds, tuple(notes))
     if second is not None and low and (local is None or not local.lower):
-        text = f"at least {low} dimensions modulo scaling: entries without effect and copies, from the {words.count(second.n_vertices, 'vertex', 'vertices')} and "
+        text = f"at least {words.count(low, 'dimension')} modulo scaling: entries without effect and copies, from the {words.count(second.n_vertices, 'vertex', 'vertices')} and "
         grounds = (Ground(f"{text}{words.count(second.n_rays, 'unbounded edge')} of layer 1", "computed"), *grounds)
     exact = local.dimension if local is not None else None
     if low or exact:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ... import words
 from ..._typing import BoolArray, FloatArray, SignArray
 from ..._values.read_only import closed
 from ...budget import Budget, heed
@@ -66,7 +67,7 @@ def second_layer(net: ReLUNetwork, *, max_faces: int = 20_000_000, budget: Budge
     first = ReLUNetwork([net.weights[0], np.ones((1, n1))], [net.biases[0], [0.0]]) if not net.is_exact else None
     first = first or ReLUNetwork([net.weights[0], 0 * net.weights[0][:1, :1].repeat(n1, axis=1)], [net.biases[0], [0]])
     if (faces := estimate_size(first)["faces"]) > max_faces:
-        return f"layer 1 has about {faces} faces, more than {max_faces}"
+        return f"layer 1 has about {words.count(faces, 'face')}, more than {max_faces}"
     try:
         cx = canonical_complex(first, budget=budget)
     except (GenericityError, IncompleteError) as error:

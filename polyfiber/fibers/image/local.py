@@ -197,7 +197,9 @@ def local_structure(
     (4, 4, {'scaling': 4, 'dead': 5})
     """
     if net.n_parameters > max_parameters:
-        raise BudgetExceededError(f"{net.n_parameters} parameters, more than {max_parameters}", needed=net.n_parameters)
+        raise BudgetExceededError(
+            f"{words.count(net.n_parameters, 'parameter')}, more than {max_parameters}", needed=net.n_parameters
+        )
     if activity is not None and activity.network != net:
         raise InputError("the patterns belong to another network")
     monitor = Monitor(budget)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from ... import words
 from ..._typing import Array, FloatArray
 from ..._values.checked import real
 from ...budget import Budget, within_budget
@@ -151,7 +152,7 @@ class FeatureRelations:
     def __repr__(self) -> str:
         exact = "exact" if self.is_exact else f"joined {self.joined:.2g}, apart {self.apart:.2g}"
         more = f", {len(self.undecided)} undecided" if self.undecided else ""
-        return f"FeatureRelations(layer {self.layer}, {len(self.rows)} features, {self.n_relations} relations, {exact}{more})"
+        return f"FeatureRelations(layer {self.layer}, {words.count(len(self.rows), 'feature')}, {words.count(self.n_relations, 'relation')}, {exact}{more})"
 
 
 @within_budget

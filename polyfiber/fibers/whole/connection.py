@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ... import words
 from ..._lazy import above
 from ..._values.checked import whole
 from ...budget import Budget, Monitor
@@ -226,7 +227,7 @@ def generic_component_count(widths: tuple[int, int, int, int], n_nonlinear: int,
     """
     _, n1, n2, m = widths
     if not 0 <= n_nonlinear <= n2:
-        raise InputError(f"between 0 and {n2} neurons are nonlinear, found {n_nonlinear}")
+        raise InputError(f"between 0 and {words.count(n2, 'neuron')} can be nonlinear, found {n_nonlinear}")
     most = n2 - n_nonlinear
     least = min(most, n1, m) if dead else most
     if least <= m <= most and m < n1:

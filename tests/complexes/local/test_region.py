@@ -298,7 +298,7 @@ def test_the_kernel_stops_when_it_is_told_and_decides_nothing_then() -> None:
     assert not status.any()
     work = kf.nnls_work(3, 12, stop)
     assert kf.nnls(G, np.arange(12), 12, G[0], 3, work)[0] == 0
-    with pytest.raises(BudgetExceededError, match="facets of a region"):
+    with pytest.raises(BudgetExceededError, match="stopped"):
         pf.region(pf.ReLUNetwork.random((60, 90, 1), rng=0), np.zeros(60), budget=pf.Budget(seconds=0))
 
 

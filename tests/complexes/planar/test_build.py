@@ -177,7 +177,7 @@ def test_bad_input() -> None:
         pf.slice_through(net, [0, 0], [1, 1], [2, 0])
     with pytest.raises(error, match="finite"):
         pf.slice_through(net, [0, 0, float("nan")], [1, 1, 0], [2, 0, 0])
-    with pytest.raises(error, match="points"):
+    with pytest.raises(error, match="expected two"):
         pf.slice_through(net, [0, 0, 0])
     with pytest.raises(error, match="method"):
         pf.slice_complex(net, np.zeros(3), np.eye(3)[:2], domain=SQUARE, method="fast")

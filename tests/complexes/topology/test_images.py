@@ -95,7 +95,7 @@ def test_a_wide_layer_is_decided_at_once() -> None:
     W = rng.standard_normal((20, 3))
     net = pf.ReLUNetwork([np.concatenate([W, -W]), np.eye(40)], [np.zeros(40), np.zeros(40)])
     found = pf.is_injective(net)
-    assert (found.verdict.name, found.pairs) == ("YES", 0)
+    assert (found.verdict.name, found.n_pairs) == ("YES", 0)
     assert "layer" in found.reason
 
 

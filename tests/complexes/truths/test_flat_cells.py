@@ -48,7 +48,7 @@ def test_the_default_check_notices_rays_and_vertices_off_the_flat() -> None:
     assert cx.certificate.verify().problems == ("2 rays point elsewhere than those of the skeleton",)
     cx._kept["rays"] = ids, directions
     cx._kept["_points"] = points * 1.5, errors
-    assert cx.certificate.verify().problems == ("1 vertices were given out with error bounds that do not hold",)
+    assert cx.certificate.verify().problems == ("1 vertex was given out with error bounds that do not hold",)
 
 
 def test_distances_on_flats_by_hand() -> None:

@@ -197,7 +197,7 @@ def test_a_budget_and_an_interruption_leave_what_was_found() -> None:
     ):
         assert answer.verdict in (Verdict.UNDECIDED, Verdict.YES)
         if answer.verdict is Verdict.UNDECIDED:
-            assert answer.open > 0
+            assert answer.n_open > 0
             assert 0 <= answer.proved < 1
             assert answer.gap is not None
             assert seen <= answer.bound
@@ -312,7 +312,7 @@ def test_a_box_that_takes_longer_than_the_budget_is_not_begun() -> None:
     answer = near_equal(a, b, box, epsilon=1e-3, budget=pf.Budget(seconds=0.5))
     assert answer.verdict is Verdict.UNDECIDED
     assert "one box" in answer.reason
-    assert answer.boxes == 0
+    assert answer.n_boxes == 0
 
 
 def test_a_difference_of_zero_is_proved_at_once() -> None:
@@ -338,7 +338,7 @@ def test_short_budgets_leave_what_boxes_showed(seconds: float) -> None:
     found = pf.are_equivalent(a, b, box, epsilon=1e-3 + 1e3 * (seconds > 0.5), budget=pf.Budget(seconds=seconds))
     if found.verdict is Verdict.UNDECIDED:
         assert found.near is not None
-        assert found.near.boxes >= 1
+        assert found.near.n_boxes >= 1
         assert found.bound == found.near.bound
 
 

@@ -168,9 +168,9 @@ def test_limits_and_errors() -> None:
         prove(query, [ABSOLUTE])
     with pytest.raises(pf.errors.InputError, match="no bounds"):
         asked("(declare-const X_0 Real)(declare-const Y_0 Real)(assert (>= Y_0 1))", ABSOLUTE)
-    with pytest.raises(pf.errors.ShapeError, match="needs 1 networks"):
+    with pytest.raises(pf.errors.ShapeError, match="needs 1 network "):
         asked(ONE, ABSOLUTE, ABSOLUTE)
-    with pytest.raises(pf.errors.ShapeError, match="declared with 1 inputs"):
+    with pytest.raises(pf.errors.ShapeError, match="declared with 1 input "):
         asked(ONE, pf.ReLUNetwork.random((2, 2, 1), rng=0))
     wide = pf.ReLUNetwork.random((3, 40, 40, 1), rng=0)
     text = "".join(f"(declare-const X_{i} Real)(assert (<= X_{i} 9))(assert (>= X_{i} -9))" for i in range(3))

@@ -45,7 +45,7 @@ def asked(level: Callable[..., Any]) -> list[tuple[Callable[[], Any], str]]:
         (lambda: level(0, 0.5), "named by its number"),
         (lambda: level(0, True), "named by its number"),
         (lambda: level(0, None), "named by its number"),
-        (lambda: level([0, 1], [0]), "2 values and 1 outputs"),
+        (lambda: level([0, 1], [0]), "2 values and 1 output"),
         (lambda: level([], []), "one value for each output"),
     ]
 
@@ -93,7 +93,7 @@ REFUSED: dict[str, list[tuple[Callable[[], Any], str]]] = {
     ],
     "preimage": [
         (lambda: CX.preimage([0, 1]), "a Box or a Polyhedron of outputs, found list"),  # type: ignore[arg-type]
-        (lambda: CX.preimage(pf.Box([0], [1])), "1 coordinates but the network has 2 outputs"),
+        (lambda: CX.preimage(pf.Box([0], [1])), "1 coordinate but the network has 2 outputs"),
     ],
     "image": [
         (lambda: CX.image().exact(10**6), "have ids 0.."),
