@@ -178,7 +178,7 @@ FORMS: dict[str, list[dict[str, Schema]]] = {
             "lower", "upper", "output_lower", "output_upper", "attained_lower", "attained_upper",
         )},
         "lower_at": many(many(REAL)), "upper_at": many(many(REAL)), "largest_gap": REAL, "signs": many(COUNT),
-        "methods": many(TEXT), "fallback": many(TEXT), "simplified": many(COUNT),
+        "methods": many(TEXT), "fallback": many(TEXT), "simplified": maybe(many(COUNT)),
     }],
     "levelset": [_SET],
     "boundary": [_SET | {"pairs_that_meet_may": SIGNS, "size_may": REAL}],

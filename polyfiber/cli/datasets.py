@@ -111,7 +111,10 @@ def run_command(
                 redo=redo, finish=finish, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
-        note("interrupted: partitions that are done are kept, and the same command goes on from there")
+        note(
+            "interrupted: partitions that are done are kept, and the same command goes on from there",
+            quiet=printed.quiet,
+        )
         raise typer.Exit(130) from None
     state = "complete" if report.complete else "NOT complete; the same command goes on from there"
     sentence = (
@@ -123,7 +126,7 @@ def run_command(
             [(name, report.rows[name], report.bytes[name]) for name in report.rows], header=("table", "rows", "bytes")
         )
         for index, reason in report.failures[:20]:
-            note(f"partition {index} is not done: {reason}")
+            note(f"partition {index} is not done: {reason}", quiet=printed.quiet)
         if not report.complete and not report.failures:
             note(
                 f"{counted(report.partitions - report.done - report.kept, 'partition remains', 'partitions remain')}",
@@ -201,9 +204,9 @@ def validate_command(
         for problem in found.problems[:50]:
             print(problem)
         for reason in found.reasons[:20]:
-            note(f"not decided: {reason}")
+            note(f"not decided: {reason}", quiet=printed.quiet)
         for name in found.unknown[:20]:
-            note(f"no part of the dataset: {name}")
+            note(f"no part of the dataset: {name}", quiet=printed.quiet)
     raise typer.Exit(0 if found.ok else 1)
 
 

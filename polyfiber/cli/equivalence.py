@@ -206,7 +206,6 @@ def dedupe(
     """
     import re
     import shutil
-    import sys
 
     from ..equivalence.collections.classes import group_networks
     from ..equivalence.collections.collection import network_at, network_files
@@ -253,7 +252,7 @@ def dedupe(
     undecided = [[name(i), name(j)] for i, j in found.undecided]
     unreadable = {name(i): reason for i, reason in found.unreadable.items()}
     for reason in unreadable.values():
-        print(f"polyfiber: not read: {reason}", file=sys.stderr)
+        note(f"polyfiber: not read: {reason}", quiet=output.quiet)
     facts = {
         "networks": len(found.labels) - len(unreadable), "n_classes": found.n_classes, "classes": classes,
         "undecided": undecided, "unreadable": unreadable, "labels": found.labels, "stats": found.stats,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import typer
 
 from ..budget import Monitor
-from ..errors import InputError
+from ..errors import BudgetExceededError, InputError
 from ..words import count as counted
 from ..words import neuron, widths
 from .grammar.choices import Method, Order
@@ -312,8 +313,10 @@ def bounds_command(
     over: Any = domain
     if at is not None:
         over = region(net, parse_point(at, net.architecture[0], "the point"), domain=domain)
+    monitor, simplified = Monitor(limits.budget), None
     b = activation_bounds(net, over, method=method.value, budget=limits.budget)
-    small = simplify_on(net, b.domain, bounds=b)
+    with suppress(BudgetExceededError), monitor.watching():  # gates are put into other maps in exact arithmetic
+        simplified = list(simplify_on(net, b.domain, bounds=b).network.architecture)
     layers, first = [], 0
     for layer, width in enumerate(net.hidden_widths, start=1):
         s = b.signs[first : first + width]
@@ -347,7 +350,7 @@ def bounds_command(
         "signs": b.signs,
         "methods": list(b.methods),
         "fallback": list(b.fallback),
-        "simplified": list(small.network.architecture),
+        "simplified": simplified,
     }
     if tell(b.sentence, facts, json=output.json):
         header = [name.replace("_", " ") for name in layers[0]]
@@ -355,9 +358,10 @@ def bounds_command(
         shown = zip(b.output_lower, b.attained_lower[first:], b.attained_upper[first:], b.output_upper)
         for k, (low, least, most, high) in enumerate(shown):
             print(f"output {k}: minimum in [{low:.6g}, {least:.6g}], maximum in [{most:.6g}, {high:.6g}]")
-        print(f"the same function there with fewer neurons: {widths(small.network.architecture)}")
+        if simplified is not None:
+            print(f"the same function there with fewer neurons: {widths(simplified)}")
         for text in b.fallback:
-            note(text)
+            print(f"not reached: {text}")
     if b.fallback:
         raise typer.Exit(3)
 

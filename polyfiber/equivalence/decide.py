@@ -8,6 +8,7 @@ and what was proved.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from numbers import Real
 from typing import Any, Literal
@@ -852,7 +853,9 @@ def difference(
     monitor = Monitor(budget, progress)
     pair = _Pair(a, b, domain, 1e-9, None, monitor, method)
     with np.errstate(over="ignore", invalid="ignore"):  # values beyond floats decide nothing
-        enumerable = method in ("auto", "regions") and _vertices(pair) <= MAX_VERTICES
+        enumerable = False
+        with suppress(BudgetExceededError), monitor.watching():  # the time is up before that is known: not by regions
+            enumerable = method in ("auto", "regions") and _vertices(pair) <= MAX_VERTICES
         found = maximum_difference(
             pair.fa, pair.fb, domain, monitor=monitor, threshold=None, method=method, enumerable=enumerable,
             crew=(workers, scheduler),

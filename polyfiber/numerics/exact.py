@@ -15,8 +15,11 @@ import numpy as np
 
 from .._typing import Array
 from .._values.checked import unmasked
+from ..budget import heed
 from ..errors import InputError, ShapeError
 
+HEARD = 4096
+"""Numbers that are turned into fractions between two looks at the time: what is small is not stopped."""
 PRIME = 2**31 - 1
 """Default prime of the modular routines; 2 is invertible modulo it, so every float has a residue."""
 
@@ -57,7 +60,9 @@ def as_fractions(values: Any, *, where: str = "the array") -> Array:
     """
     array = np.asarray(unmasked(values))
     result = np.empty(array.shape, dtype=object)
-    for index, value in np.ndenumerate(array):
+    for count, (index, value) in enumerate(np.ndenumerate(array), 1):
+        if not count % HEARD:
+            heed("exact arithmetic")
         if isinstance(value, Fraction):
             result[index] = value
         elif hasattr(value, "p") and hasattr(value, "q"):

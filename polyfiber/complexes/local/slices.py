@@ -290,7 +290,8 @@ def complex_slice(
     """The complex of a network restricted to a slice; see `slice_complex`."""
     D, o = np.atleast_2d(array_of(directions, "directions")), array_of(origin, "origin")
     monitor = Monitor(budget)
-    small, exact, rounding = restricted_network(network, o, D, arithmetic=arithmetic)
+    with monitor.watching():
+        small, exact, rounding = restricted_network(network, o, D, arithmetic=arithmetic)
     if rank(D) < D.shape[0]:
         raise InputError(
             f"the directions are linearly dependent: {words.count(D.shape[0], 'direction')} of rank {rank(D)}"

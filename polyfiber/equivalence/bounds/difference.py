@@ -62,6 +62,7 @@ def expected_vertices(net: ReLUNetwork, domain: Polyhedron | None) -> int:
     In high dimension, where making the frame of an estimate takes as long as other answers, the rank of the first layer
     tells that there are too many.
     """
+    heed("what to expect of the regions")
     walls = net.n_hidden
     if min(net.weights[0].shape) > WIDE and len(net.weights) > 1:
         return BEYOND
