@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.equivalence.bounds.near_equal import largest_difference
 from polyfiber.equivalence.execution import executed_in_integers, read_qdq, write_qdq
+from scripts.attacks.equivalence.integers import attack
 
 BOX = pf.Box([-1.0, -0.5, 0.0], [1.0, 0.75, 2.0])
 
@@ -60,6 +62,13 @@ def test_no_way_leaves_out_what_roundings_do(seed: int) -> None:
         for method in ("auto", "regions", "bound"):
             found = pf.top1_agreement(net, copy, box, method=method, margin=1e-12, budget=pf.Budget(seconds=0.5))
             assert found.verdict is not pf.Verdict.YES or (winners == other).all()
+
+
+def test_the_attack_on_roundings_for_a_moment() -> None:
+    found = [attack(np.random.default_rng([5, case]), 0.1) for case in range(6)]
+    assert [wrong for _, _, wrong in found] == [[]] * 6
+    assert sum((counts for _, counts, _ in found), Counter())["above: yes"] > 0
+    assert any(attack(np.random.default_rng([5, case]), 0.1, uncharged=True)[2] for case in range(6))
 
 
 def test_a_no_is_beyond_what_roundings_explain() -> None:
