@@ -6,6 +6,7 @@ minute's worth here and there), nor does waiting for other programs of a loaded 
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import sys
 import threading
@@ -17,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numba.core import event
+
+from polyfiber import processes
 
 WAITING = 12
 """How many times the limit a test may take by the clock."""
@@ -91,6 +94,16 @@ def same_draws_in_any_order(request: pytest.FixtureRequest) -> None:
     """A module's `RNG` begins anew in each test, by its name: workers and `-k` do not change what is drawn."""
     if isinstance(getattr(request.module, "RNG", None), np.random.Generator):
         request.module.RNG = np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are forked where the system can: beside the threads of a worker of pytest-xdist they would be spawned, for seconds each.
+
+    What is spawned is asked for by name, in tests of its own.
+    """
+    if "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin":
+        monkeypatch.setattr(processes, "fork_is_safe", lambda: True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

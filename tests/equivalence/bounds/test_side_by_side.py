@@ -33,6 +33,7 @@ from polyfiber.errors import InputError
 ROOT = Path(__file__).parents[3]
 BOX = pf.Box(-1, 1, dimension=4)
 FACTOR = {"yes": 1.00001, "no": 0.9999}
+pytestmark = pytest.mark.usefixtures("forked")
 
 
 @pytest.fixture(scope="module")
@@ -151,10 +152,7 @@ def test_processes_that_are_not_forked(pair: Pair, monkeypatch: pytest.MonkeyPat
     """They take a second, in which this process goes on."""
     monkeypatch.setattr(crew, "start_method", lambda: "spawn")
     f, g, top = pair
-    found = largest_difference(f, g, BOX, monitor=Monitor(), workers=2)
-    assert found.complete
-    question = Question.of(f, g, BOX, 1.0000001 * top)
-    boxes = Crew(question.search, 2)
+    boxes = Crew(Question.of(f, g, BOX, 1.0000001 * top).search, 2)
     try:
         assert boxes._ready() is False
         whole(boxes.run(Monitor()))
@@ -264,7 +262,7 @@ began = time.time()
 while not crew._ready() and time.time() < began + 60:
     time.sleep(0.1)
 begun = time.time()
-found = crew.run(Monitor(pf.Budget(seconds=2)), attack=False)
+found = crew.run(Monitor(pf.Budget(seconds=0.5)), attack=False)
 print(found.status, found.stopped, len(crew.workers), time.time() - begun)
 crew.close()
 print("closed", time.time() - begun)
@@ -331,7 +329,6 @@ def test_a_cluster_says_what_one_says(pair: Pair) -> None:
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
-        for verdict, factor in FACTOR.items():
-            for scheduler in (client, cluster.scheduler_address):
-                found = pf.are_equivalent(f, g, BOX, epsilon=factor * top, scheduler=scheduler, workers=2)
-                assert found.verdict.value == verdict
+        for (verdict, factor), scheduler in zip(FACTOR.items(), (client, cluster.scheduler_address)):
+            found = pf.are_equivalent(f, g, BOX, epsilon=factor * top, scheduler=scheduler, workers=2)
+            assert found.verdict.value == verdict
