@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,13 +142,48 @@ def image_duplicates(
             if len(prefixes) > max_patterns:
                 continue
             rest = np.zeros(net.n_hidden - start, dtype=np.bool_)
-            forms = [exact_pieces(exact, np.concatenate([p, rest]))[layer - 1][group] for p in prefixes]
-            for same in _in_one_ratio(np.concatenate(forms, axis=1), 0.0 if net.is_exact else tolerance):
-                who = tuple(group[k] for k in same)
+            allowed = 0.0 if net.is_exact else tolerance
+            most = _largest(exact, layer)
+            kept, forms = np.array(group), np.empty((len(group), 0), dtype=object)
+            for p in prefixes:  # nearly all are told apart by the first pattern
+                piece = exact_pieces(exact, np.concatenate([p, rest]))[layer - 1][kept]
+                near = _not_apart(piece, [Fraction(allowed) * most[i] for i in kept])
+                kept, forms = kept[near], np.concatenate([forms, piece], axis=1)[near]
+                if len(kept) < 2:
+                    break
+            for same in _in_one_ratio(forms, allowed):
+                who = tuple(int(kept[k]) for k in same)
                 text = f"neurons {list(who)} of layer {layer} are positive multiples of each other on the image of the layers before"
                 found.append(Finding("duplicate", layer, who, True, text, "complex"))
         start += width
     return tuple(found)
+
+
+def _largest(exact: ReLUNetwork, layer: int) -> Array:
+    """What no entry of the forms of a layer's neurons exceeds, on any pattern."""
+    bound = np.ones((exact.architecture[0], 1), dtype=object) * Fraction(1)
+    bound = np.concatenate([np.eye(exact.architecture[0], dtype=int) * bound, 0 * bound], axis=1)
+    for W, b in zip(exact.weights[:layer], exact.biases[:layer]):
+        bound = abs(W) @ bound
+        bound[:, -1] = bound[:, -1] + abs(b)
+    return np.asarray(bound.max(axis=1))
+
+
+def _not_apart(rows: Array, errors: list[Fraction]) -> list[int]:
+    """Rows with another one of which they may be a multiple up to these errors: `_in_one_ratio` joins no others.
+
+    Where every entry of ``a - ratio b`` is at most the error, ``a[c] b[d] - a[d] b[c]`` is at most ``|b[c]| + |b[d]|`` times it.
+    """
+
+    def apart(a: Array, b: Array, error: Fraction) -> bool:
+        d = max(range(len(b)), key=lambda c: abs(b[c]))
+        return any(abs(a[c] * b[d] - a[d] * b[c]) > error * (abs(b[c]) + abs(b[d])) for c in range(len(b)))
+
+    kept = set()
+    for i, j in combinations(range(len(rows)), 2):
+        if not (i in kept and j in kept) and not apart(rows[j], rows[i], errors[j]):
+            kept |= {i, j}
+    return sorted(kept)
 
 
 def _in_one_ratio(rows: Array, tolerance: float) -> list[list[int]]:

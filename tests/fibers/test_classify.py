@@ -390,3 +390,30 @@ def test_duplicates_on_the_image_of_the_layers_before() -> None:
 def test_subnormal_parameters_are_classified() -> None:
     net = pf.ReLUNetwork([[[-2.5e-310, 0.0], [5e-324, -2.0]], [[-3.0, 1e-308]]], [[-2.0, 2.5e-310], [1e-323]])
     assert "1 hidden layer" in str(pf.classify_fiber(net))
+
+
+def test_duplicates_on_the_image_are_told_apart_by_few_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one pattern tells apart is asked on no other; what is found is what all patterns together say."""
+    from polyfiber.fibers import findings
+
+    asked: list[int] = []
+    pieces = findings.exact_pieces
+    monkeypatch.setattr(findings, "exact_pieces", lambda *a: (asked.append(1), pieces(*a))[1])
+    random = pf.ReLUNetwork.random((2, 12, 12, 1), rng=1)
+    assert findings.image_duplicates(random, pf.canonical_complex(random, pf.Box([-1, -1], [1, 1])), ()) == ()
+    few = len(asked)
+    told = 0
+    for seed in range(8):
+        net = pf.ReLUNetwork.random((2, 3, 5, 2), rng=seed)
+        W, b = ([np.round(64 * a) / 64 for a in arrays] for arrays in (net.weights, net.biases))  # sums are exact
+        W[0][2], b[0][2] = 2 * W[0][1], 2 * b[0][1]
+        W[1][3], b[1][3] = 1.5 * W[1][1] + [0, 0.5, -0.25], 1.5 * b[1][1]
+        cx = pf.canonical_complex(net := pf.ReLUNetwork(W, b))
+        for tolerance in (1e-9, 0.3):
+            found = findings.image_duplicates(net, cx, (), tolerance=tolerance)
+            with monkeypatch.context() as m:
+                m.setattr(findings, "_not_apart", lambda rows, errors: list(range(len(rows))))
+                assert found == findings.image_duplicates(net, cx, (), tolerance=tolerance)
+            told += len(found)
+    assert told > 4
+    assert few <= 12
