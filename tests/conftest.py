@@ -23,8 +23,8 @@ from polyfiber import processes
 
 WAITING = 12
 """How many times the limit a test may take by the clock."""
-FIRST = {"test_values.py", "test_every_option.py", "test_documents.py", "test_floors.py"}
-"""Files whose tests are long or indivisible: at the end one worker would wait for the other."""
+FIRST = ("test_values.py", "test_every_option.py", "test_documents.py", "test_floors.py")
+"""Files with long tests, which begin first: at the end one worker would wait for the other."""
 HAS_TIMERS = hasattr(signal, "setitimer")
 
 
@@ -107,12 +107,20 @@ def forked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a fixture of their module go to one worker, where it is made once; the longest begin first.
+    """Tests that share a fixture of their module go to one worker, where it is made once; what is long or indivisible begins first.
 
-    Without this, `pytest -n 2` makes networks, datasets and pages of a module in both workers.
+    Without this, `pytest -n 2` makes networks, datasets and pages of a module in both workers. The order is that of the queue, as
+    `--no-loadscope-reorder` of pyproject.toml says: pytest-xdist alone would begin with the groups of most tests, not the longest.
     """
+    together = set()
     for item in items:
         definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
         if any(found[-1].scope == "module" for found in definitions.values()):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))  # type: ignore[attr-defined]
-    items.sort(key=lambda item: item.path.name not in FIRST)
+            together.add(item.path)
+
+    def late(item: pytest.Item) -> int:
+        long = item.path.name in FIRST or item.get_closest_marker("slow")
+        return 0 if item.path in together else 1 if long else 2
+
+    items.sort(key=late)

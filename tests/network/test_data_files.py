@@ -195,7 +195,7 @@ def test_flipped_files_made_by_others(tmp_path: Path) -> None:
         if path.suffix not in (".onnx", ".h5", ".keras"):
             continue
         data = path.read_bytes()
-        for i in range(8):
+        for i in range(8 if path.suffix == ".onnx" else 2):  # HDF5 is read in a process of its own
             damaged = bytearray(data[: len(data) if i % 5 else int(rng.integers(len(data)))])
             if damaged:
                 for at in rng.integers(0, len(damaged), 3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,13 @@ def test_claims_that_the_file_does_not_hold(tmp_path: Path) -> None:
             pf.read_network(tmp_path / "net.h5")
 
 
-@pytest.mark.parametrize("libver", ["earliest", "v108", "v110", "latest"])
-@pytest.mark.parametrize("encoded", [False, True])
-@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<f2", ">f2"])
+LAYOUTS = product(["earliest", "v108", "v110", "latest"], [False, True])
+
+
+@pytest.mark.parametrize(
+    ("libver", "encoded", "dtype"),
+    [(*layout, dtype) for layout, dtype in zip(LAYOUTS, cycle(["<f4", ">f4", "<f8", ">f8", "<f2", ">f2"]))],
+)
 def test_layouts_of_the_hdf5_library(tmp_path: Path, libver: str, encoded: bool, dtype: str) -> None:
     """Old and new headers and groups, fixed and variable strings, both byte orders, many members."""
     config: Any = json.dumps(PLAIN)
