@@ -22,6 +22,7 @@ from polyfiber.errors import BudgetExceededError, InputError
 from polyfiber.testing import Case, degenerate_corpus, generic_networks, integer_networks
 
 CORPUS = degenerate_corpus()
+pytestmark = pytest.mark.usefixtures("forked")
 
 
 def itself(part: BlockComplex) -> BlockComplex:

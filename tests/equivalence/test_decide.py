@@ -65,7 +65,7 @@ def test_a_pruned_unit_hides_no_bump() -> None:
         assert pf.are_equivalent(a, b, pf.Box([5, 5], [6, 6])).verdict is Verdict.YES
     assert len(set(pf.equivalence_classes([f, g]).tolist())) == 2
     rng = np.random.default_rng(0)
-    for k in range(40):
+    for k in range(14):
         n = 1 + k % 3
         W = [rng.standard_normal(s) for s in ((6, n), (6, 6), (1, 6))]
         W[1][0] = 0
@@ -188,17 +188,17 @@ def test_operators_keep_the_function(name: str) -> None:
 def test_a_part_of_the_attack(mode: str) -> None:
     one = attack().one
     left = 0
-    for seed in range(25 if mode == "exact" else 100):
+    for seed in range(8 if mode == "exact" else 32):
         found = one(seed, mode, 3 if mode == "exact" else 6)
         assert not found["wrong"], found
         left += found["said"] == "UNDECIDED" and not found["grey"]
-    assert left <= 3
+    assert left <= 1
 
 
 def test_equal_networks_are_confirmed_another_way() -> None:
     rng = np.random.default_rng(5)
     confirmed = 0
-    for seed in range(12):
+    for seed in range(6):
         base = pf.ReLUNetwork.random((2, 4, 3, 1), rng=seed).exact()
         f, g = (rewritten(base, rng, steps=3)[0].rounded() for _ in range(2))
         answer = pf.are_equivalent(f, g)
@@ -206,7 +206,7 @@ def test_equal_networks_are_confirmed_another_way() -> None:
         again = answer.recheck(budget=pf.Budget(seconds=20))
         assert again.verdict is not Verdict.NO, again
         confirmed += again.verdict is Verdict.YES
-    assert confirmed >= 9
+    assert confirmed >= 4
 
 
 # ---- bad input -----------------------------------------------------------------------------------------------------------

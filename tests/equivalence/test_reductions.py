@@ -196,7 +196,7 @@ def apart_twice(widths: tuple[int, int, int, int], rng: np.random.Generator) -> 
 @pytest.mark.parametrize("rational", [False, True])
 def test_neurons_that_agree_on_the_image_become_one(rational: bool) -> None:
     rng, seen = np.random.default_rng(0), 0
-    for _ in range(3 if rational else 15):
+    for _ in range(2 if rational else 6):
         n0 = int(rng.integers(1, 4))
         net = apart_twice((n0, int(rng.integers(n0 + 1, 3 * n0 + 2)), int(rng.integers(1, 4)), 2), rng)
         net = net.exact() if rational else net

@@ -25,6 +25,7 @@ Networks are random, quantised, integer, pruned, or have no biases, in 1 to 4 in
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections import Counter
@@ -84,11 +85,11 @@ def sets_of(cx: pf.PolyhedralComplex, rng: np.random.Generator) -> list[object]:
     ]
 
 
-def attack(seconds: float, seed: int) -> tuple[int, int, list[str]]:
-    """(networks, sets, problems) within some seconds."""
+def attack(seconds: float, seed: int, most: float = math.inf) -> tuple[int, int, list[str]]:
+    """(networks, sets, problems) within some seconds, of so many networks at most."""
     end, networks, sets = time.monotonic() + seconds, 0, 0
     problems: list[str] = []
-    while time.monotonic() < end:
+    while networks < most and time.monotonic() < end:
         rng = np.random.default_rng([seed, networks])
         architecture = ARCHITECTURES[int(rng.integers(len(ARCHITECTURES)))]
         net = network(architecture, rng)
@@ -391,10 +392,10 @@ def _stripped(numbers: tuple[int, ...]) -> list[int]:
     return found
 
 
-def in_boxes(seconds: float, seed: int) -> tuple[int, list[str]]:
-    """(networks, problems) within some seconds."""
+def in_boxes(seconds: float, seed: int, most: float = math.inf) -> tuple[int, list[str]]:
+    """(networks, problems) within some seconds, of so many networks at most."""
     end, networks, problems = time.monotonic() + seconds, 0, []
-    while time.monotonic() < end:
+    while networks < most and time.monotonic() < end:
         rng = np.random.default_rng([seed, networks, 11])
         hidden = [int(h) for h in rng.integers(2, 8, int(rng.integers(1, 4)))]
         net = network((int(rng.integers(2, 4)), *hidden, int(rng.integers(1, 4))), rng)

@@ -20,7 +20,7 @@ def by_the_law_of_cosines(depth: int, size: float) -> float:
     return math.sqrt((k * last - first) ** 2 + k * (d**2 - (last - first) ** 2))
 
 
-@pytest.mark.parametrize(("depth", "size"), [(2, 1e-6), (2, 1e5), (3, 1e5), (10, 1e8), (3, 1e-9), (10, 1e-9)])
+@pytest.mark.parametrize(("depth", "size"), [(2, 1e-6), (3, 1e5), (10, 1e8), (3, 1e-9)])
 def test_small_and_large_ends_are_joined_both_ways(depth: int, size: float) -> None:
     path, back = dln.geodesic(A, size * B, depth), dln.geodesic(size * B, A, depth, check=False)
     assert path.length == pytest.approx(by_the_law_of_cosines(depth, size), rel=1e-9)

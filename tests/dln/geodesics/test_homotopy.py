@@ -93,7 +93,7 @@ def test_turns_of_frames_have_the_classes_of_the_fundamental_group(m: int, n: in
     assert len(found) == (3 if math.isinf(count) else count)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(4))
 def test_reversed_turns_have_classes_that_rounding_does_not_choose(seed: int) -> None:
     """Frames that come back reversed end half a turn away, where no way back is the shortest."""
     rng = np.random.default_rng(seed)

@@ -24,6 +24,8 @@ from polyfiber.verdict import Verdict
 
 from ...oracles.rationals import outputs
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def copy_of(net: pf.ReLUNetwork, rng: Any, kind: int) -> pf.ReLUNetwork:
     """Noise, pruning, rounding, another network."""
