@@ -20,7 +20,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from ..jit import bare_kernel, inline_kernel, prefetch, trailing_zeros
+from ..jit import bare_kernel, inline_kernel, outlined_kernel, prefetch, trailing_zeros
 from ..lanes import equal16, reach16
 from ..rounding import TINY, UNIT
 from .forms import (
@@ -112,7 +112,7 @@ def bucket_size(k, bk):
     return m
 
 
-@bare_kernel
+@outlined_kernel
 def take(k, bk, out):
     """Empty bucket k into out, what came first first; returns how many."""
     chunks, link, head, fill, free = bk
@@ -169,7 +169,7 @@ def edge_error(v, here, slot, line_err, err):
     return line_err[v] if here >= 0 and slot[v] == here else err[v]
 
 
-@bare_kernel
+@outlined_kernel
 def cut_edges(i, rays, lists, ne, cursor, cut, unsure, work):
     """Create the vertices of neuron i on the waiting edges, or the ends of its new rays; decides their pending signs.
 
@@ -407,7 +407,7 @@ def orient(v, mine, w, theirs, shift, up, height, level, n_level):
     return n_level
 
 
-@bare_kernel
+@outlined_kernel
 def splice(i, ne, nv, cut, bk, lists, n_level):
     """Insert the new vertices into the edges that they cut; join those whose edges meet at a vertex.
 
@@ -490,7 +490,7 @@ def walk_scratch(n):
     return tuple(np.zeros(WALKS + 2 * n, dtype=t) for t in (np.uint64, np.uint64, np.int32, np.uint64, np.int64))
 
 
-@bare_kernel
+@outlined_kernel
 def link_chords(i, low, high, cut, bk, walks, lists, n_rays, n_level):
     """Join the new vertices low <= v < high along the polygons they lie on, beyond what `splice` joined; push the new
     edges.
@@ -593,7 +593,7 @@ def link_chords(i, low, high, cut, bk, walks, lists, n_rays, n_level):
     return broken, n_rays, n_level
 
 
-@bare_kernel
+@outlined_kernel
 def link_rays(halves, count, nv, net, st, pending, bk):
     """Hang the new ends at infinity on their half-edges; push the rays that later neurons cut."""
     star = st.star
