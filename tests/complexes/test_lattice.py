@@ -99,7 +99,7 @@ def test_known_regions(name: str, regions: int) -> None:
     assert pf.canonical_complex(case.network).n_regions == regions
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(integer_networks())
 def test_small_integer_networks(net: pf.ReLUNetwork) -> None:
     check(net)
@@ -115,7 +115,7 @@ def test_covers_are_those_of_the_oracle(net: pf.ReLUNetwork) -> None:
     assert pairs == truth.covers()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     integer_networks(max_inputs=3, max_width=3, max_hidden=5, max_depth=2),
     st.lists(st.tuples(*[st.integers(-2, 2)] * 4), min_size=1, max_size=7),
@@ -250,7 +250,7 @@ def test_weights_where_walls_share_a_facet() -> None:
     assert len(pf.canonical_complex(exact).breakpoint_complex().facets) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(integer_networks(max_inputs=3, max_abs=1))
 def test_balancing_and_reconstruction(net: pf.ReLUNetwork) -> None:
     cx = pf.canonical_complex(net)

@@ -57,7 +57,7 @@ def ways_to_yes(f: pf.ReLUNetwork, g: pf.ReLUNetwork, domain: pf.Box | None = No
     if split is not None and split.equal:
         found.append("splitting")
     for method in ("forms", "regions", "auto"):
-        answer = pf.are_equivalent(f, g, domain, tolerance=TOLERANCE, method=method, budget=pf.Budget(seconds=5))
+        answer = pf.are_equivalent(f, g, domain, tolerance=TOLERANCE, method=method, budget=pf.Budget(seconds=1))
         if answer.verdict is pf.Verdict.YES:
             found.append(method)
     return found
@@ -83,7 +83,7 @@ def test_large_terms_that_cancel_on_one_side_explain_nothing_on_the_other() -> N
     assert pf.are_equivalent(f, g).verdict is pf.Verdict.NO
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_where_one_way_says_yes_no_input_says_no(seed: int) -> None:
     rng = np.random.default_rng(seed)
     widths = [(1, 4, 1), (2, 5, 2), (2, 4, 3, 1), (3, 4, 4, 2)][seed % 4]

@@ -43,7 +43,7 @@ def test_bounds_hold_for_what_runs(bits: int, per: str) -> None:
     assert np.abs(net(X) - run(copy, X)).max() > np.abs(net(X) - copy(X)).max() * 0.5
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_no_way_leaves_out_what_roundings_do(seed: int) -> None:
     rng = np.random.default_rng(seed)
     net = pf.ReLUNetwork.random((2, int(rng.integers(3, 6)), int(rng.integers(3, 7)), 1 + seed % 3), rng=rng)
@@ -53,14 +53,14 @@ def test_no_way_leaves_out_what_roundings_do(seed: int) -> None:
     truth = run(copy, X)
     gap = float(np.abs(net(X) - truth).max())
     for method in ("auto", "regions", "bound"):
-        assert pf.difference(net, copy, box, method=method, budget=pf.Budget(seconds=1)).upper >= gap
-        for part in (0.5, 0.8, 0.99):
-            found = pf.are_equivalent(net, copy, box, epsilon=part * gap, method=method, budget=pf.Budget(seconds=0.5))
+        assert pf.difference(net, copy, box, method=method, budget=pf.Budget(seconds=0.3)).upper >= gap
+        for part in (0.6, 0.99):
+            found = pf.are_equivalent(net, copy, box, epsilon=part * gap, method=method, budget=pf.Budget(seconds=0.2))
             assert found.verdict is not pf.Verdict.YES
     if truth.shape[1] > 1:
         winners, other = net(X).argmax(axis=1), truth.argmax(axis=1)
         for method in ("auto", "regions", "bound"):
-            found = pf.top1_agreement(net, copy, box, method=method, margin=1e-12, budget=pf.Budget(seconds=0.5))
+            found = pf.top1_agreement(net, copy, box, method=method, margin=1e-12, budget=pf.Budget(seconds=0.2))
             assert found.verdict is not pf.Verdict.YES or (winners == other).all()
 
 

@@ -39,7 +39,7 @@ def check(net: pf.ReLUNetwork, **options: Any) -> None:
     assert tuple(pf.face_counts(net)) == truth.f_vector
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(generic_networks())
 def test_generic_networks(net: pf.ReLUNetwork) -> None:
     check(net)

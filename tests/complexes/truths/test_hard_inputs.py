@@ -77,7 +77,7 @@ def test_degenerate_corpus(case: Case) -> None:
     assert tuple(pf.face_counts(net, domain=domain)) == truth.f_vector
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(integer_networks())
 def test_integer_networks(net: pf.ReLUNetwork) -> None:
     truth = exact_complex(net.weights, net.biases)
@@ -89,7 +89,7 @@ def test_integer_networks(net: pf.ReLUNetwork) -> None:
     compare(cx, truth)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(integer_networks())
 def test_refusing_is_exactly_for_networks_that_are_not_generic(net: pf.ReLUNetwork) -> None:
     truth = exact_complex(net.weights, net.biases)
@@ -123,7 +123,7 @@ ENDS = {
 @pytest.mark.parametrize("net", [PLAIN, STRETCHED], ids=["plain", "stretched"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_ends_of_floats_have_an_answer_or_a_refusal(where: str, net: pf.ReLUNetwork) -> None:
-    domain, limits = ENDS[where], pf.Budget(seconds=5)
+    domain, limits = ENDS[where], pf.Budget(seconds=1)
     cx = pf.canonical_complex(net, domain)
     assert cx.certificate.verify(everything=True).verdict is pf.Verdict.YES
     assert not np.isnan(cx.vertices).any()

@@ -71,7 +71,7 @@ def test_known_region_counts(name: str, regions: int) -> None:
     assert cx.f_vector[-1] == regions
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(integer_networks(max_depth=1, max_width=8, max_hidden=8))
 def test_one_layer_equals_whitney(net: pf.ReLUNetwork) -> None:
     cx = exact_complex(net.weights, net.biases)
@@ -79,7 +79,7 @@ def test_one_layer_equals_whitney(net: pf.ReLUNetwork) -> None:
     assert cx.f_vector[-1] == whitney_regions(rows, constants)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(integer_networks())
 def test_exact_faces_are_what_they_say(net: pf.ReLUNetwork) -> None:
     cx = exact_complex(net.weights, net.biases)
@@ -97,7 +97,7 @@ def test_exact_faces_are_what_they_say(net: pf.ReLUNetwork) -> None:
             assert v != face.vertices[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(integer_networks(max_hidden=7))
 def test_every_facet_has_two_sides(net: pf.ReLUNetwork) -> None:
     cx = exact_complex(net.weights, net.biases)

@@ -246,7 +246,7 @@ def test_planted_classes_and_near_misses(mixed: bool) -> None:
     """A moment of scripts/attacks/equivalence/batches.py: nothing is merged wrongly, nothing split wrongly."""
     from scripts.attacks.equivalence.batches import batch, compare, residual_of
 
-    nets, truth, places = batch(seed=3, size=60 if not mixed else 24, mixed=mixed)
+    nets, truth, places = batch(seed=3, size=24 if not mixed else 12, mixed=mixed)
     by_shape: dict[tuple[int, int], list[int]] = {}
     for i, net in enumerate(nets):
         by_shape.setdefault((net.architecture[0], net.architecture[-1]), []).append(i)

@@ -15,7 +15,7 @@ from scripts.attacks.complexes.gates import attack
 
 
 def test_the_attack_finds_nothing() -> None:
-    _, wrong = attack(seed=500, count=20, seconds=60.0, parts=("dimension",))
+    _, wrong = attack(seed=500, count=8, seconds=60.0, parts=("dimension",))
     assert not wrong
 
 
