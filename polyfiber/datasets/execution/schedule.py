@@ -256,6 +256,12 @@ def cluster(plan: Plan, partitions: Sequence[int], directory: Directory, *, clie
                 except queue.Empty:
                     client.run_on_scheduler(_here)  # raises where nobody answers
                     continue
+                if future.status in (
+                    "lost",
+                    "pending",
+                ):  # with the worker that held it; the scheduler has it done again
+                    future.add_done_callback(ended.put)
+                    continue
                 group, outcomes = flying.pop(future), []
                 if future.status == "finished":
                     seconds, outcomes = future.result()
