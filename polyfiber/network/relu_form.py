@@ -170,8 +170,12 @@ def _formed(network: PiecewiseLinearNetwork) -> ReluForm:
 
 def _slopes(pairs: Array) -> tuple[list[Fraction], list[Fraction]]:
     """Slopes below, and the step from below to above, of each gate."""
-    low = [Fraction(v) for v in pairs[:, 0].tolist()]
-    return low, [Fraction(v) - s for v, s in zip(pairs[:, 1].tolist(), low)]
+    known: dict[tuple[Any, Any], tuple[Fraction, Fraction]] = {}  # of a million gates nearly all have one pair
+    found = [
+        known.get((a, b)) or known.setdefault((a, b), (low := Fraction(a), Fraction(b) - low))
+        for a, b in pairs.tolist()
+    ]
+    return [low for low, _ in found], [step for _, step in found]
 
 
 def _any(matrix: Matrix) -> bool:
