@@ -242,10 +242,10 @@ def fresh(folder: Path) -> str:
     return str(folder / "venv/bin/python")
 
 
-def walk(name: str, python: str, *, networks: int = 1000) -> list[str]:
+def walk(name: str, python: str, *, networks: int = 1000, kind: type[Desk] = Desk) -> list[str]:
     """One walkthrough in a folder of its own; what does not hold."""
     with tempfile.TemporaryDirectory() as place:
-        desk = Desk(Path(place), python)
+        desk = kind(Path(place), python)
         (desk.folder / "data").symlink_to(ROOT / "data")
         print(f"== {name}", flush=True)
         if name == "sweep":

@@ -11,6 +11,7 @@ import networkx as nx
 import pytest
 
 ROOT = Path(__file__).parent.parent / "polyfiber"
+pytestmark = pytest.mark.xdist_group("floors")  # one worker reads the files
 
 # A module may import from its own floor's package and from lower floors only.
 FLOORS: dict[str, int] = {
@@ -88,6 +89,11 @@ def parsed(path: Path) -> ast.Module:
 
 
 @functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(path)))
+
+
+@functools.cache
 def import_graph(*, hints: bool = False) -> nx.DiGraph:
     """Modules and what they import, wherever in the file it says so; with ``hints``, for annotations alone too.
 
@@ -104,10 +110,9 @@ def import_graph(*, hints: bool = False) -> nx.DiGraph:
     for path in modules():
         own = name_of(path)
         package = own.split(".") if path.name == "__init__.py" and own != "__init__" else own.split(".")[:-1]
-        tree = parsed(path)
-        typing_only = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+        typing_only = [n for n in nodes(path) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
         skipped = set() if hints else {id(inner) for branch in typing_only for inner in ast.walk(branch)}
-        for node in ast.walk(tree):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and node.level and id(node) not in skipped:
                 base = package[: len(package) - (node.level - 1)] + (node.module.split(".") if node.module else [])
                 for alias in node.names:
@@ -118,12 +123,16 @@ def import_graph(*, hints: bool = False) -> nx.DiGraph:
     return graph
 
 
-def calls_of_above(tree: ast.AST) -> list[tuple[ast.Call, bool]]:
+def calls_of_above(path: Path) -> list[tuple[ast.Call, bool]]:
     """Calls of `_lazy.above`, and whether each stands inside a function."""
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
+    calls = [
+        n for n in nodes(path) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "above"
+    ]
+    if not calls:
+        return []
+    functions = [n for n in nodes(path) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
     inside = {id(inner) for function in functions for inner in ast.walk(function)}
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    return [(call, id(call) in inside) for call in calls if call.func.id == "above"]  # type: ignore[attr-defined]
+    return [(call, id(call) in inside) for call in calls]
 
 
 @functools.cache
@@ -137,9 +146,8 @@ def imports(path: Path) -> list[tuple[str, bool]]:
     relative = path.relative_to(ROOT).with_suffix("")
     package = list(relative.parts[:-1])
     found: list[tuple[str, bool]] = []
-    tree = parsed(path)
-    top = {id(node) for node in tree.body}
-    for node in ast.walk(tree):
+    top = {id(node) for node in parsed(path).body}
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             if node.level:
                 base = package[: len(package) - (node.level - 1)]
@@ -199,7 +207,7 @@ def test_methods_reach_up_in_one_way() -> None:
     told = 0
     for path in modules():
         own = name_of(path)
-        for node, inside in calls_of_above(parsed(path)) if own != "_lazy" else ():  # which passes names on
+        for node, inside in calls_of_above(path) if own != "_lazy" else ():  # which passes names on
             assert inside, f"{own} calls above() at module level: that is an import upwards"
             module, _, attribute = ast.literal_eval(node.args[0]).partition(":")
             assert attribute in defined_in(ROOT / (module.replace(".", "/") + ".py")), f"{own}: no {module}:{attribute}"

@@ -146,7 +146,11 @@ ELSEWHERE = {
 
 def run(argv: str, places: dict[str, str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in this process."""
-    words = [w.format(**places) for w in argv.split()]
+    return in_words([w.format(**places) for w in argv.split()])
+
+
+def in_words(words: list[str]) -> tuple[int, str, str]:
+    """The same of a command whose words are apart already."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:

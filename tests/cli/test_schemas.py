@@ -44,7 +44,7 @@ ASKED = [
     "minimize {net}",
     "minimize {net} --epsilon 0.01 --domain 0,1 --prove --seconds 1",
     "minimize {net} --seconds 0",
-    "equiv {net} {net} --difference --domain 0,1 --verify",
+    "equiv {net} {net} --difference --domain 0,1 --verify --seconds 4",
     "equiv {net} {moved}",
     "equiv {net} {moved} --domain 0,1 --epsilon 1e-9",
     "equiv {net} {moved} --domain 0,1 --top1",

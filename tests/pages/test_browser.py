@@ -213,7 +213,7 @@ def test_no_view_has_a_hole(browser, tmp_path: Path, name: str) -> None:
     """Chromium leaves holes in paths of a canvas with a tiny edge: every view is read back pixel by pixel."""
     page = pf.report(ROOT / "data" / name, tmp_path / "a.html")
     rng, looked = np.random.default_rng(0), 0
-    for ratio, views in ((1, 8), (1.5, 3)):
+    for ratio, views in ((1, 5), (1.5, 2)):
         seen = browser.new_page(viewport={"width": 1200, "height": 900}, device_scale_factor=ratio)
         seen.goto(page.path.as_uri())
         seen.evaluate("polyfiber.ready")
@@ -225,7 +225,7 @@ def test_no_view_has_a_hole(browser, tmp_path: Path, name: str) -> None:
             looked += n
             wander(seen, rng)
         seen.close()
-    assert looked > 3000
+    assert looked > 2000
 
 
 def test_many_regions_have_their_colours_pixel_by_pixel(browser, tmp_path: Path) -> None:

@@ -50,14 +50,14 @@ def test_rows_pass_their_own_check(name: str, widths: tuple[int, ...], domain: p
     cx = item.complex
     expected = {"complexes": 1, "cells": cx.n_regions}
     assert len(rows) == expected.get(name, len(rows)) > 0
-    assert complaints(name, item, rows[:: max(1, len(rows) // 25)]) == []
+    assert complaints(name, item, rows[:: max(1, len(rows) // 10)]) == []
 
 
 def test_degenerate_networks_have_rows_too() -> None:
     # networks within rounding of degenerate ones have cells that no check in floats can judge
     far = [c for c in degenerate_corpus() if not c.name.startswith(("near-pairs", "subnormal"))]
-    cases = [c for c in far if c.network.architecture[0] in (2, 3)][::6]
-    assert len(cases) >= 6
+    cases = [c for c in far if c.network.architecture[0] in (2, 3)][::12]
+    assert len(cases) >= 4
     for case in cases:
         item = item_of(case.network)
         for name in ("complexes", "cells", "facets"):
@@ -87,7 +87,7 @@ def test_degenerate_networks_have_rows_too() -> None:
 def test_checks_notice(name: str, column: str, change: Any) -> None:
     item = item_of(pf.ReLUNetwork.random((2, 6, 4, 1), rng=2))
     rows = rows_of(name, item)
-    wrong = [r | {column: change(r[column])} for r in rows[: 1 if name == "complexes" else 12]]
+    wrong = [r | {column: change(r[column])} for r in rows[: 1 if name == "complexes" else 6]]
     assert len(complaints(name, item, wrong)) >= len(wrong) // 2
 
 

@@ -207,6 +207,7 @@ def test_every_column(made: tuple[str, Path]) -> None:
     which, folder = made
     data, spec = load(folder), Spec.of(SPECS[which])
     missed: list[str] = []
+    looked: set[tuple[str, int]] = set()
     for case, name, column in CASES:
         if case != which or column == "network":  # whose rows lie where is checked for all rows, by structure
             continue
@@ -219,8 +220,10 @@ def test_every_column(made: tuple[str, Path]) -> None:
             if not rows or (column in ("skipped", "reasons") and not rows[0]["skipped"]):
                 continue
             item = Networks(spec).item(number)
-            honest = [t for t in found.check(item, rows[:12], options) if not isinstance(t, Unsure)]
-            assert not honest, honest
+            if (name, number) not in looked:
+                honest = [t for t in found.check(item, rows[:12], options) if not isinstance(t, Unsure)]
+                assert not honest, honest
+                looked.add((name, number))
             lies = [{**row, column: falsified(row[column])} for row in rows[:12]]
             try:
                 noticed = any(not isinstance(t, Unsure) for t in found.check(item, lies, options))
@@ -307,12 +310,13 @@ def test_rows_that_are_missing_or_there_twice(
         rows, item = data[name].to_arrow(list(found.identity), network=number), Networks(spec).item(number)
         honest = [str(t) for t in found.whole(item, rows, options, alone) if not isinstance(t, Unsure)]
         assert not honest, honest
-        for other in (
+        ways = (
             rows.slice(1),
             pa.concat_tables([rows.slice(1), rows.slice(1, 1)]),
             pa.concat_tables([rows, rows.slice(0, 1)]),
-        ):
-            assert [t for t in found.whole(item, other, options, alone) if not isinstance(t, Unsure)], number
+        )
+        other = ways[number % 3]  # each on several networks
+        assert [t for t in found.whole(item, other, options, alone) if not isinstance(t, Unsure)], number
     reader, fewer = type(data[name]), []
 
     def without_the_last(self: Any, columns: Any = None, *, network: int | None = None) -> Any:
@@ -324,7 +328,7 @@ def test_rows_that_are_missing_or_there_twice(
 
     whole = reader.to_arrow
     monkeypatch.setattr(reader, "to_arrow", without_the_last)
-    report = validate(folder, rows=50, redo=0, rng=0)
+    report = validate(folder, rows=1, redo=0, rng=0)
     assert fewer
     assert any(f"{name}" in text for text in report.problems), report.problems
 

@@ -11,6 +11,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from polyfiber.errors import FileFormatError, InputError, UnsupportedLayerError
+from polyfiber.network.readers.onnx import nested
 
 from .cases import (
     B1,
@@ -95,7 +96,8 @@ def test_functions_that_are_refused(tmp_path: Path, old: str, new: str, message:
         read(tmp_path, functions(FUNCTIONS.replace(old, new)).SerializeToString())
 
 
-def test_functions_that_double_are_stopped(tmp_path: Path) -> None:
+def test_functions_that_double_are_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nested, "MOST_BYTES", 1 << 21)
     head, *rest = functions().SerializeToString(), functions()
     model = rest[0]
     for k in range(35):
