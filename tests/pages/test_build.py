@@ -153,7 +153,7 @@ def test_outputs_beyond_floats_have_a_page(tmp_path: Path, widths: tuple[int, ..
     assert (page.n_regions == 0) == (widths[0] == 1)
 
 
-@pytest.mark.parametrize("widths", [(1, 300, 2), (2, 30, 30, 2), (3, 20, 20, 2)])
+@pytest.mark.parametrize("widths", [(1, 300, 2), (2, 22, 22, 2), (3, 20, 20, 2)])
 def test_a_page_has_a_cap_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, widths: tuple[int, ...]) -> None:
     net = pf.ReLUNetwork.random(widths, rng=0)
     whole = pf.report(net, tmp_path / "a.html")
