@@ -14,7 +14,7 @@ T = TypeVar("T")
 def read_only(value: T) -> T:
     """The same value with arrays that cannot be written to; they share memory with those that were given.
 
-    Goes into tuples, lists (a new one), frozen dataclasses and sparse matrices. ``setflags(write=True)`` raises
+    Goes into tuples (named ones too), lists (a new one), frozen dataclasses and sparse matrices. ``setflags(write=True)`` raises
     ValueError on what it returns.
 
     Examples
@@ -28,8 +28,9 @@ def read_only(value: T) -> T:
     made: Any = value
     if isinstance(value, np.ndarray):
         made = _closed(value)
-    elif type(value) is tuple:
-        made = tuple(read_only(part) for part in made)
+    elif isinstance(value, tuple):
+        parts = [read_only(part) for part in value]
+        made = type(value)._make(parts) if hasattr(value, "_make") else tuple(parts)
     elif type(value) is list:
         made = [read_only(part) for part in made]
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
