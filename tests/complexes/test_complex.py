@@ -76,7 +76,14 @@ def test_what_was_done_when_the_budget_ran_out() -> None:
         with pytest.raises(pf.errors.BudgetExceededError) as caught:
             pf.canonical_complex(walls, budget=pf.Budget(seconds=0))
         assert isinstance(caught.value.partial, Unfinished)
-        assert caught.value.partial.vertices >= 1
+        assert caught.value.partial.layers == 0
+    large = pf.ReLUNetwork.random((5, 48, 48, 48, 1), rng=0)  # begins within some of these budgets
+    for seconds in (0.05, 0.2, 0.8, 3.2):
+        with pytest.raises(pf.errors.BudgetExceededError) as caught:
+            pf.canonical_complex(large, budget=pf.Budget(seconds=seconds))
+        if caught.value.partial.vertices:
+            break
+    assert caught.value.partial.vertices >= 1
     with pytest.raises(pf.errors.BudgetExceededError) as caught:
         pf.breakpoint_complex(pf.ReLUNetwork.random((2, 6, 1), rng=0), budget=pf.Budget(seconds=0))
     assert caught.value.partial is not None
