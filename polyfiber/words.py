@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from enum import Enum
 from fractions import Fraction
@@ -18,6 +20,34 @@ from typing import Any
 
 LINE = 200
 """Characters of a one-line ``repr``, at most."""
+
+
+_at_terminal: ContextVar[bool] = ContextVar("polyfiber_at_terminal", default=False)
+"""Whether a command answers."""
+
+
+@contextmanager
+def at_terminal() -> Iterator[None]:
+    """Within this block sentences are read at a terminal, where options are typed."""
+    token = _at_terminal.set(True)
+    try:
+        yield
+    finally:
+        _at_terminal.reset(token)
+
+
+def way(typed: str, called: str) -> str:
+    """How a reader does something: an option where a command answers, an argument, method or function in Python.
+
+    Examples
+    --------
+    >>> way("--prove", "prove=True")
+    'prove=True'
+    >>> with at_terminal():
+    ...     way("--prove", "prove=True")
+    '--prove'
+    """
+    return typed if _at_terminal.get() else called
 
 
 def count(n: Any, noun: str, plural: str | None = None) -> str:

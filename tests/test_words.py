@@ -42,9 +42,9 @@ def unclear_place() -> Any:
 
 
 CASES = {
-    "equal": (lambda: question(BOX, "the budget ended"), "more seconds"),
+    "equal": (lambda: question(BOX, "the budget ended"), "A larger budget="),
     "equal everywhere": (lambda: question(None, "the budget ended"), "a bounded domain"),
-    "recheck": (lambda: Recheck(OPEN, (), "the budget ended"), "--seconds"),
+    "recheck": (lambda: Recheck(OPEN, (), "the budget ended"), "a larger budget= goes on"),
     "joined": (lambda: Connection(OPEN, (), None, "no segment inside the fiber"), "budget="),
     "generic": (lambda: pf.genericity(NET, max_vertices=1), "max_vertices="),
     "injective": (lambda: Injectivity(OPEN, None, "the budget ended", 0), "larger budget"),
@@ -87,6 +87,17 @@ def test_bounds_are_rounded_to_their_side() -> None:
 def test_an_open_question_says_what_would_decide_it(name: str) -> None:
     make, needed = CASES[name]
     assert needed in make().sentence
+
+
+def test_a_terminal_is_told_of_options_and_python_of_arguments() -> None:
+    for name in ("equal", "recheck", "stratum"):
+        make = CASES[name][0]
+        with words.at_terminal():
+            typed = make().sentence
+        assert "--" in typed
+        assert "=" not in typed
+        assert "--" not in make().sentence
+    assert words.way("--prove", "prove=True") == "prove=True"
 
 
 def test_time_is_not_advised_where_it_decides_nothing() -> None:

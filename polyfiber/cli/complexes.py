@@ -89,7 +89,7 @@ def info(
     domain = where.domain_of(net)
     frame = make_frame(net, domain)
     size, questions = size_of(frame), questions_of(net, frame)
-    facts |= {"domain": where.text, "expected": size, "questions": [vars(q) for q in questions]}
+    facts |= {"domain": where.named(net), "expected": size, "questions": [vars(q) for q in questions]}
     estimate = stopped = None
     if pilots:
         from ..complexes.blocks.estimate import pilot_estimate
@@ -197,7 +197,7 @@ def complex_(
     budget = limits.budget
     monitor = Monitor(budget)
     progress = output.progress
-    answer: dict[str, Any] = {"network": network_facts(net), "domain": where.text}
+    answer: dict[str, Any] = {"network": network_facts(net), "domain": where.named(net)}
     if streamed.stream is not None:
         held = write_stream(net, domain, streamed, verify=verify, budget=budget, progress=progress, output=output)
         if not held:
@@ -260,7 +260,7 @@ def complex_(
 
 
 def _ground(domain: Polyhedron | None, dimension: int) -> str:
-    return "the input space R^n" if domain is None else place(domain, dimension).removeprefix("on ")
+    return place(domain, dimension).removeprefix("on ")
 
 
 def _lipschitz(cx: Any, monitor: Monitor, *, quiet: bool) -> dict[str, Any] | None:

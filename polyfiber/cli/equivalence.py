@@ -51,7 +51,7 @@ def equiv(
     from ..errors import BudgetExceededError
     from ..network.readers import read_network
 
-    if where.text == "R^n":
+    if where.everywhere:
         refuse(("--epsilon", "--top1", "--difference"), "only with a bounded domain; give --domain lo,hi")
     if top1:
         refuse(("--epsilon", "--tolerance"), "not with --top1, which compares no values")
@@ -68,7 +68,7 @@ def equiv(
     monitor = Monitor(limits.budget)
     budget = monitor.budget
     progress = output.progress
-    answer: dict[str, Any] = {"first": network_facts(a), "second": network_facts(b), "domain": where.text}
+    answer: dict[str, Any] = {"first": network_facts(a), "second": network_facts(b), "domain": where.named(a)}
     result: Any
     if top1:
         assert box is not None
@@ -159,7 +159,9 @@ def _print(answer: dict[str, Any]) -> None:
         rows.append(("with no difference allowed at all", exactly[answer["exact_verdict"]]))
     rows += [("method", answer["method"]), ("reason", answer["reason"])]
     if answer.get("bound") is not None:
-        rows.append(("relative distance" if answer["domain"] == "R^n" else "bound of |f - g|", answer["bound"]))
+        rows.append(
+            ("relative distance" if answer["domain"].startswith("all of R^") else "bound of |f - g|", answer["bound"])
+        )
     if answer["verdict"] == "undecided":
         rows.append(("share proved", answer["proved_share"]))
         rows += [(name, answer[name]) for name in ("proved",) if name in answer]

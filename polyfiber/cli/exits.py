@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
@@ -23,6 +23,8 @@ from ..errors import BudgetExceededError, IncompleteError, PolyfiberError
 from .render import tell
 
 INTERRUPTED, NO_READER, FAULT = 130, 141, 70
+LESS = {"--domain": "a smaller --domain", "--rank": "one --rank", "--count": "--count alone"}
+"""Options that ask for less, where a command has them and they were not written."""
 NO_MACHINE = 10**14
 """Bytes that nobody is told to get."""
 
@@ -100,8 +102,8 @@ def _discard_output() -> None:
 
 
 # ---- an answer where the budget ended before there was one -----------------------------------------
-def tell_stopped(stop: BaseException, command: str, *, json: bool) -> None:
-    """Print it: a sentence, or one document with the key ``stopped``."""
+def tell_stopped(stop: BaseException, command: str, options: Mapping[str, bool], *, json: bool) -> None:
+    """Print it: a sentence, or one document with the key ``stopped``; ``options`` of the command: whether each was written."""
     reason = " ".join(str(stop).split()) or "an allocation failed"
     limit, flag, had = _limit(stop)
     partial, step = _plain(getattr(stop, "partial", None))
@@ -115,7 +117,8 @@ def tell_stopped(stop: BaseException, command: str, *, json: bool) -> None:
     elif flag is not None:
         sentence += f" To go on, give it more {flag}."
     elif limit == "memory":
-        sentence += " To go on, give it a smaller domain, or a machine with more memory."
+        less = [f"{what}, or " for flag, what in LESS.items() if options.get(flag) is False]
+        sentence += f" To go on, give it {''.join(less)}a machine with more memory."
     stopped: dict[str, Any] = {"command": command, "reason": reason, "limit": limit, "option": flag, "budget": had}
     tell(sentence, {"stopped": stopped | {"so_far": partial}}, json=json)
     stop.__dict__["told"] = True

@@ -72,7 +72,7 @@ def classify(
     if isinstance(net, PiecewiseLinearNetwork) and not net.is_chain:
         if components or drawn.sample is not None:
             raise InputError(f"there are no components to list or to sample: {ONLY_CHAINS}")
-        _classify_gates(net, file, domain, where.text, local, limits, printed)
+        _classify_gates(net, file, domain, where.named(net), local, limits, printed)
         return
     more: dict[str, Any] = {"max_faces": 0} if bounds_only else {}
     if sign_error is not None:
@@ -81,7 +81,7 @@ def classify(
     regime = report.regime
     answer: dict[str, Any] = {
         "network": network_facts(net),
-        "domain": where.text,
+        "domain": where.named(net),
         "kind": report.kind,
         "identifiable": report.identifiable,
         "reason": report.reason,
@@ -299,7 +299,7 @@ def minimize(
     from ..equivalence.minimize import minimize as run
     from ..network.readers import read_network
 
-    if epsilon > 0 and where.text == "R^n":
+    if epsilon > 0 and where.everywhere:
         raise typer.BadParameter("--epsilon bounds the change on a bounded domain; give --domain lo,hi")
     if output is not None:
         require_writable(output, "the network", endings=NETWORKS)
@@ -315,7 +315,7 @@ def minimize(
         "saved_neurons": result.saved_neurons,
         "saved_parameters": result.saved_parameters,
         "moves": list(result.steps),
-        "domain": where.text,
+        "domain": where.named(net),
         "bound": result.bound,
         "dropped": [{"layer": layer, "neuron": neuron} for layer, neuron in result.dropped],
         "activity_from": result.source,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import typer
 
 from ..errors import IncompleteError
+from ..words import at_terminal, place
 from .exits import tell_stopped
 from .grammar.choices import CellFormat
 from .grammar.parsing import (
@@ -56,9 +57,13 @@ class Where:
         return parse_domain(self.domain, net.architecture[0])
 
     @property
-    def text(self) -> str:
-        """As JSON and titles have it."""
-        return "R^n" if everywhere(self.domain) else str(self.domain)
+    def everywhere(self) -> bool:
+        """Whether all inputs are meant."""
+        return everywhere(self.domain)
+
+    def named(self, net: Any) -> str:
+        """As JSON and titles have it, for a network with these inputs: all of them as sentences have it, or what was written."""
+        return place(None, net.architecture[0]).removeprefix("on ") if self.everywhere else str(self.domain)
 
 
 @dataclass(frozen=True)
@@ -253,12 +258,12 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
         for flag, value in context_.params.items():
             if isinstance(value, float) and flag != "seconds" and not abs(value) < float("inf"):
                 raise typer.BadParameter(f"--{flag.replace('_', '-')} {value:g}: expected a finite number")
-        with _noting(context_), answering(), heartbeat(name, quiet=silent):
+        with _noting(context_), at_terminal(), answering(), heartbeat(name, quiet=silent):
             try:
                 command(**options)
             except (IncompleteError, MemoryError) as stop:
                 if printed is not None and not answered():
-                    tell_stopped(stop, name, json=printed.json)
+                    tell_stopped(stop, name, _given.get(), json=printed.json)
                 elif printed is not None and printed.quiet:
                     stop.__dict__["told"] = True  # the answer that was begun says that it is not complete
                 raise

@@ -60,7 +60,7 @@ def region_command(
         ball, bounded, distance = r.inscribed_ball, r.bounded, r.distance
     A, a = r.affine_map
     facts: dict[str, Any] = {
-        "domain": where.text,
+        "domain": where.named(net),
         "active": int((r.signs[: net.n_hidden] > 0).sum()),
         "neurons": net.n_hidden,
         "facets": r.n_facets,
@@ -125,7 +125,7 @@ def explore_command(
     )
     closed = int(walk.closed.sum())
     facts = {
-        "domain": where.text,
+        "domain": where.named(net),
         "closed": closed,
         "open": walk.n_regions - closed,
         "complete": walk.complete,
@@ -192,7 +192,7 @@ def slice_command(
     if plot is not None and not (through.through or through.between):
         if (size := len(chosen if parts is None else parts)) != 2:
             raise typer.BadParameter(f"--plot draws a planar slice, found dimension {size}")
-        if where.domain is not None and where.text == "R^n":
+        if where.domain is not None and where.everywhere:
             raise typer.BadParameter("--plot draws a bounded slice: give --domain lo,hi")
     net = read_network(file)
     n0 = net.architecture[0]
@@ -302,7 +302,7 @@ def bounds_command(
     from ..complexes.ranges.simplify import simplify_on
     from ..network.readers import read_network
 
-    if where.text == "R^n":
+    if where.everywhere:
         raise typer.BadParameter("bounds are of a bounded domain; give --domain lo,hi")
     if at is None and method in (Method.INTERVAL, Method.RELAXATION):
         refuse(("--seconds", "--memory"), "only with --method lp or exact; the others take no time")
@@ -336,7 +336,7 @@ def bounds_command(
         )
         first += width
     facts = {
-        "domain": where.text,
+        "domain": where.named(net),
         "layers": layers,
         "lower": b.lower,
         "upper": b.upper,

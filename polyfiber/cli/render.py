@@ -222,8 +222,7 @@ def heartbeat(command: str, *, quiet: bool = False) -> Iterator[None]:
         while not done.wait(1.0):
             now = time.monotonic()
             if now - _last[0] >= LOG_SECONDS:
-                what = compiled_now()
-                _line(f"{command}: {now - started:.0f} s" + (f", compiling {what}" if what else ""))
+                _line(f"{command}: {now - started:.0f} s" + (", compiling" if compiled_now() else ""))
 
     def end() -> None:
         done.set()

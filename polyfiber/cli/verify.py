@@ -184,7 +184,8 @@ def report_command(
 ) -> None:
     """Write one HTML page about a network, or a pair: answers with their evidence, and a picture to move about in.
 
-    The page needs no network. Exit code 1 when the certificate does not hold.
+    The page needs no network. Exit code 1 when the certificate does not hold, 3 when questions stay open that more --seconds
+    or a smaller domain may settle.
     """
     from ..pages.build import report
 
@@ -194,7 +195,7 @@ def report_command(
         refuse(("--domain", "--box", "--epsilon", *pictured), "not with --linear, which has matrices alone")
         if other is not None:
             raise typer.BadParameter("--linear goes with one file")
-    if epsilon is not None and (other is None or where.text == "R^n"):
+    if epsilon is not None and (other is None or where.everywhere):
         raise typer.BadParameter("--epsilon goes only with two networks and a bounded domain; give --domain lo,hi")
     net, pair, asked = _asked(file, other, linear, where, shown)
     budget = None if limits.seconds is None and limits.memory is None else limits.budget
@@ -219,6 +220,8 @@ def report_command(
         table([(s.title, s.lead) for s in found.sections], header=("question", "answer"), title=found.title)
     if found.refuted:
         raise typer.Exit(1)
+    if found.waiting:
+        raise typer.Exit(3)
 
 
 def _asked(file: Path, other: Path | None, linear: bool, where: Where, shown: Shown) -> tuple[Any, Any, dict[str, Any]]:
@@ -249,7 +252,9 @@ def _points(path: Path) -> tuple[Any, Any]:
 
     arrays = read_arrays(path)
     if "X" not in arrays:
-        raise FileFormatError(f"{str(path)!r} holds no points; expected an array X (found {sorted(arrays)})")
+        raise FileFormatError(
+            f"{str(path)!r} holds no points; expected an array X (found {words.listed(sorted(arrays))})"
+        )
     return arrays["X"], arrays.get("y")
 
 

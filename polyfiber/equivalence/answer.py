@@ -232,10 +232,10 @@ def told(eq: Equivalence) -> str:
             if near
             else "; equal functions differ nowhere."
             if eq.tolerance == 0 or eq.epsilon is not None
-            else ", more than the tolerance explains. Whether they are near enough on a box is another question: epsilon"
-            " and a domain (--epsilon, --domain) ask it."
+            else ", more than the tolerance explains. Whether they are near enough on a box is another question: "
+            f"{words.way('--epsilon and --domain', 'epsilon= and domain=')} ask it."
         )
-    decide = "A larger budget (more seconds)"
+    decide = words.way("More --seconds", "A larger budget=")
     if eq.domain is None:
         decide += ", or the question on a bounded domain,"
     decide += " may decide it."
@@ -293,7 +293,7 @@ class Recheck:
         roads += [f"checked: {'; '.join(self.checks)}"] if self.checks else []
         more = ""
         if self.verdict is Verdict.UNDECIDED and "tolerance=0" not in self.reason:
-            more = "; more seconds (budget=, --seconds) go on"
+            more = f"; {words.way('more --seconds go on', 'a larger budget= goes on')}"
         return f"{word}: {self.reason}{more}" + (f" ({'; '.join(roads)})" if roads else "")
 
 

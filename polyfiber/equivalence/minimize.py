@@ -218,7 +218,7 @@ class MinimizeResult:
             open_ = ""
             if self.undecided:
                 many = words.count(len(self.undecided), "reduction")
-                open_ = f" {many} not decided (first: {words.short(self.undecided[0], 100)}): more seconds or another tolerance may decide."
+                open_ = f" {many} not decided (first: {words.short(self.undecided[0], 100)}): {words.way('more --seconds or another --tolerance', 'a larger budget= or another tolerance=')} may decide."
             return (
                 f"Nothing saved: no neuron of {before} was found to be idle, a copy, or replaceable by fewer {where}.{open_} A smaller network that "
                 "these moves do not reach is not excluded."
@@ -229,15 +229,15 @@ class MinimizeResult:
         kept = "the same function" if self.epsilon == 0 else most
         text = f"Saved {saved}: {before} became {after}, {kept} {where}"
         if self.proof is None:
-            return f"{text}; each move keeps it, up to rounding. A proof of the whole: --prove, or prove=True."
+            return f"{text}; each move keeps it, up to rounding. A proof of the whole: {words.way('--prove', 'prove=True')}."
         anew = "proved anew by comparing the two networks"
         if self.epsilon > 0:  # what was asked of the proof is epsilon, not the sum of what the moves may change
             proved = min(self.epsilon, self.epsilon if self.proof.bound is None else self.proof.bound)
-            anew = f"as the bounds of the moves say; comparing the two networks anew proves at most {words.at_most(proved)}"
+            anew = f"the bounds of the moves say so, and comparing the two networks anew proves at most {words.at_most(proved)}"
         return {
             "yes": f"{text}; {anew}.",
             "no": f"{text} was claimed, and REFUTED by comparing the two networks; please report this.",
-            "undecided": f"{text}; each move keeps it, and the proof of the whole is not decided: {self.proof.reason}; more seconds may decide it.",
+            "undecided": f"{text}; each move keeps it, and the proof of the whole is not decided: {self.proof.reason}; {words.way('more --seconds', 'a larger budget=')} may decide it.",
         }[self.proof.verdict.value]
 
     def __str__(self) -> str:

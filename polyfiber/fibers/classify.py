@@ -677,6 +677,5 @@ def _outside(base: dict[str, Any], roles: tuple[str, ...], undecided: tuple[str,
         hidden_hyperplane=hidden,
         roles=roles,
         complete=False,
-        notes=("see the findings and the local dimension",),
         **base,
     )

@@ -153,7 +153,7 @@ def image_duplicates(
                     break
             for same in _in_one_ratio(forms, allowed):
                 who = tuple(int(kept[k]) for k in same)
-                text = f"neurons {list(who)} of layer {layer} are positive multiples of each other on the image of the layers before"
+                text = f"{words.neurons(layer, who)} are positive multiples of each other on the image of the layers before"
                 found.append(Finding("duplicate", layer, who, True, text, "complex"))
         start += width
     return tuple(found)
@@ -233,7 +233,7 @@ def find(net: ReLUNetwork, facts: NeuronFacts, *, tolerance: float = 1e-9) -> tu
         rest = [i for i in range(len(b)) if i not in gone and i not in set(unused)]
         same, opposite = parallel_rows(W, b, rest, 0.0 if net.is_exact else tolerance)
         for group in same:
-            text = f"neurons {group} of layer {layer} are positive multiples of each other: their outputs can be shared"
+            text = f"{words.neurons(layer, group)} are positive multiples of each other: their outputs can be shared"
             found.append(Finding("duplicate", layer, tuple(group), True, text))
         for i, j in opposite:
             text = f"neurons {i} and {j} of layer {layer} bend at one hyperplane from opposite sides"
@@ -339,28 +339,29 @@ def told(report: FiberReport) -> str:
     if report.kind != "undecided":
         size = words.count(report.dimension or 0, "parameter")
         many = (
-            f"a family with {size} beyond rescaling"
+            f"a family with {size} beyond rescaling computes it"
             if report.dimension
-            else "finitely many other networks, up to rescaling,"
+            else "finitely many other networks, up to rescaling, compute it"
         )
-        return (
-            f"The weights are not determined by the function: {report.reason}; {many} computes it. {_certain(report)}."
-        )
+        return f"The weights are not determined by the function: {report.reason}; {many}. {_certain(report)}."
     if report.identifiable is False:
         return (
             f"The weights are not determined by the function{where}: {_causes(report)}. That is certain; how large the whole family is, "
-            f"is not known here, because {_silent(report)}. Next: --local, or report.local_dimension, counts the directions in which the "
-            "weights can move."
+            f"is not known here, because {_silent(report)}. Next: {_local()} counts the directions in which the weights can move."
         )
     if any(" stopped: " in text for text in (*report.facts.fallback, *report.notes)):
         return (
             f"Not decided whether the function determines the weights{where}: {_silent(report)}, and the budget ended before it was computed "
-            "how these weights can move. Next: more --seconds, or a larger budget=."
+            f"how these weights can move. Next: {words.way('more --seconds', 'a larger budget=')}."
         )
     return (
         f"Not decided whether the function determines the weights{where}: {_silent(report)}, and nothing was found that frees them. Next: "
-        "--local, or report.local_dimension, counts the directions in which the weights can move (0: locally determined)."
+        f"{_local()} counts the directions in which the weights can move (0: locally determined)."
     )
+
+
+def _local() -> str:
+    return words.way("--local", "report.local_dimension")
 
 
 def _beyond(report: FiberReport) -> str:
@@ -369,8 +370,8 @@ def _beyond(report: FiberReport) -> str:
     if report.kind == "rigid":
         return (
             "Near these weights nothing but permuting neurons and positive rescaling keeps the function: computed for this network. Whether "
-            f"weights far away compute it too is not known, because {_silent(report)}. Next: polyfiber equiv, or are_equivalent, decides it "
-            "for another network in hand."
+            f"weights far away compute it too is not known, because {_silent(report)}. Next: "
+            f"{words.way('polyfiber equiv', 'are_equivalent')} decides it for another network in hand."
         )
     low, high = report.beyond.bounds
     size = f"at least {words.count(low, 'parameter')}"
@@ -407,7 +408,11 @@ def _sure(report: FiberReport) -> str:
     assumed = (*report.regime.assumed, *report.notes)
     if report.regime.generic is Verdict.YES and not assumed:
         return "proved (Theorem 5 for two hidden layers; every hypothesis was checked)"
-    more = "; a larger limit (--limit) checks more of them" if any("checked" in text for text in assumed) else ""
+    more = (
+        f"; a larger {words.way('--limit', 'limit=')} checks more of them"
+        if any("checked" in text for text in assumed)
+        else ""
+    )
     return f"by Theorem 5 for two hidden layers, if the weights are as generic as they look ({words.listed(assumed, 2) or 'not all was checked'}){more}"
 
 
@@ -436,7 +441,7 @@ def _silent(report: FiberReport) -> str:
         n0, n1 = net.architecture[:2]
         return f"the theorem needs at least as many inputs as neurons in layer 1 and does not apply to {n0} and {n1}"
     why = report.reason.removeprefix("outside the theorem: ")
-    return f"the theorem needs generic weights and does not apply ({words.short(why, 120)})"
+    return f"the theorem needs generic weights and does not apply ({words.listed(why.split('; '), 2)})"
 
 
 def _causes(report: FiberReport) -> str:

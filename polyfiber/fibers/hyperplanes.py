@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .. import words
 from .._typing import Array, FloatArray, SignArray
 from .._values.read_only import closed
 from ..budget import heed
@@ -235,7 +236,7 @@ def analyse_layer(
                 roles[i] = "cancelling"
             continue
         if not is_exact and relative < 1e3 * tolerance:
-            undecided.append(f"whether neurons {group} cancel (relative weight {relative:.2g})")
+            undecided.append(f"whether neurons {words.listed(group)} cancel (relative weight {relative:.2g})")
         cancellation = min(cancellation, relative)
         for i in group:
             hyperplane[i] = len(visible)

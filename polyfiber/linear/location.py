@@ -149,7 +149,7 @@ class Location:
         return (
             f"the rank of {name} is not decided: singular values {g.kept:.3g} | {g.dropped:.3g} around the "
             f"noise level {g.threshold:.3g} (tolerance {self.tolerance:.3g}, wanted gap {self.gap:.3g}); "
-            "state the noise of the weights as tolerance= (--tolerance), or accept a smaller gap= (--gap)"
+            f"state the noise of the weights as {words.way('--tolerance', 'tolerance=')}, or accept a smaller {words.way('--gap', 'gap=')}"
         )
 
     @property

@@ -654,7 +654,8 @@ class Composition(Move):
         for number, move in enumerate(self.moves, start=1):
             if isinstance(move, Replace):
                 row, gone, made = labels[move.layer - 1], set(move.positions), set(move.new_positions)
-                by = f" become {words.count(len(made), 'neuron')}" if made else ""
+                verb = "becomes" if len(move.positions) == 1 else "become"
+                by = f" {verb} {words.count(len(made), 'neuron')}" if made else ""
                 said.append(f"{move.why}: {_named([row[i] for i in move.positions])}{by}")
                 rest = iter([name for i, name in enumerate(row) if i not in gone])
                 size = len(row) - len(gone) + len(made)

@@ -99,16 +99,16 @@ def independent_columns(matrix: Array, *, n_first: int = 0) -> tuple[IntArray, I
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     floats = nearest(matrix)
     if np.isfinite(floats).all():
-        heed("independent rows")
+        heed("finding independent rows")
         rows = _pivot_rows(floats, n_first)
-        heed("independent rows")
+        heed("finding independent rows")
         columns = np.arange(n)
         if len(rows) < n:
             chosen = _by_lu(floats[rows].T)
             if chosen is None:
                 chosen = scipy.linalg.qr(floats[rows], mode="r", pivoting=True)[1][: len(rows)]
             columns = np.sort(chosen)
-            heed("independent rows")
+            heed("finding independent rows")
         full = len(rows) == min(m, n)
         if full and matrix.dtype != object and certainly_invertible(floats[rows][:, columns]):
             return columns.astype(np.int64), rows.astype(np.int64)

@@ -70,23 +70,30 @@ class Report:
     @property
     def sentence(self) -> str:
         """What was written, and whether all of it is settled."""
-        said = f"{self.path} holds {count(len(self.sections), 'answer')} about {self.title} with their evidence"
+        n, open_ = len(self.sections), len(self.open)
+        settled = f"{n - open_ or 'none'} of {n}" if open_ else f"all {n}"
+        said = f"{self.path} answers {settled} questions about {self.title}, with the evidence"
         if self.refuted:
             return f"{said}; the certificate does NOT hold."
-        if self.open:
-            said += f"; {count(len(self.open), 'question')} stay{'s' if len(self.open) == 1 else ''} open"
-            waiting = sum(s.waits for s in self.sections if s.state is Verdict.UNDECIDED)
-            if waiting == len(self.open):
-                return f"{said}: give more --seconds, or a smaller domain."
-            first = f" ({self.open[0]})" if len(self.open) == 1 else ""
-            some = f"more --seconds, or a smaller domain, may settle {waiting} of them; " if waiting else ""
-            return f"{said}{first}: {some}no time settles what lies outside the theorems, and its section says what is known."
-        return f"{said}; none is open. Next: open it in a browser."
+        if not open_:
+            return f"{said}. Next: open it in a browser."
+        more = f"{words.way('more --seconds', 'a larger budget=')}, or a smaller domain,"
+        waiting = len(self.waiting)
+        if waiting == open_:
+            return f"{said}; {more} may settle {'the other' if open_ == 1 else 'the others'}."
+        first = f" ({self.open[0]})" if open_ == 1 else ""
+        some = f"{more} may settle {waiting} of them; " if waiting else ""
+        return f"{said}; {count(open_, 'question')} stay{'s' if open_ == 1 else ''} open{first}: {some}no time settles what lies outside the theorems, and its section says what is known."
 
     @property
     def open(self) -> tuple[str, ...]:
         """Questions that stay open."""
         return tuple(s.title for s in self.sections if s.state is Verdict.UNDECIDED)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Those of them that more time, or a smaller domain, may settle."""
+        return tuple(s.title for s in self.sections if s.state is Verdict.UNDECIDED and s.waits)
 
     @property
     def refuted(self) -> bool:

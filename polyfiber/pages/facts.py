@@ -351,7 +351,7 @@ def _fiber(asked: Asked) -> Section:
     others = report.identifiable is False and (report.beyond is None or report.beyond.part is not None)
     if others and report.kind != "undecided":
         remarks += [f"Component: {c}" for c in _some(report)]
-    remarks += [*(t for t in report.notes if "findings" not in t), *(f"Assumed: {t}" for t in report.regime.assumed)]
+    remarks += [*report.notes, *(f"Assumed: {t}" for t in report.regime.assumed)]
     commands = [f"polyfiber classify {asked.shown_file}"]
     if others and report.kind != "undecided":
         commands.append(f"polyfiber classify {asked.shown_file} --sample other.npz")

@@ -185,6 +185,7 @@ ENDS = [
     ("stratum {close}", 3),
     ("explore {a} --at 0 --seconds 0", 3),
     ("bounds {deep} --domain -1,1 --method exact --seconds 0", 3),
+    ("report {a} -o {new}.html --seconds 0", 3),
     ("verify {archive}", 0),
     ("verify {tampered}", 1),
     ("verify {archive} --seconds 0", 3),

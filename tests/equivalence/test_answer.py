@@ -77,9 +77,7 @@ def test_what_was_not_verified_is_an_error_with_what_was_checked(monkeypatch: py
     monkeypatch.setattr(Equivalence, "recheck", lambda self, **_: Recheck(Verdict.UNDECIDED, ("inputs",), "no time"))
     with pytest.raises(IncompleteError, match="not verified: no time") as error:
         answer.verify()
-    assert (
-        str(error.value.partial) == "not verified: no time; more seconds (budget=, --seconds) go on (checked: inputs)"
-    )
+    assert str(error.value.partial) == "not verified: no time; a larger budget= goes on (checked: inputs)"
 
 
 def test_differences_in_words() -> None:

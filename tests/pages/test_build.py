@@ -182,10 +182,9 @@ def test_what_stays_open_is_named_with_what_would_settle_it(tmp_path: Path) -> N
     assert "(Which other parameters compute the same function?): no time settles" in page.sentence
     assert "--seconds" not in page.sentence
     hurried = pf.report(root / "data" / "wine_three.npz", tmp_path / "a.html", budget=pf.Budget(seconds=0))
-    assert (
-        "give more --seconds" in hurried.sentence
-        or "more --seconds, or a smaller domain, may settle" in hurried.sentence
-    )
+    assert "a larger budget=, or a smaller domain, may settle" in hurried.sentence
+    assert len(hurried.sections) > len(hurried.open) >= len(hurried.waiting) > 0 or " none of " in hurried.sentence
+    assert page.waiting == ()
 
 
 def test_names_and_axes_that_do_not_fit_cost_no_page_its_picture(tmp_path: Path) -> None:

@@ -116,7 +116,9 @@ def _polyhedron(path: Path, dimension: int) -> Polyhedron:
 
     arrays = read_arrays(path)
     if not {"A", "b"} <= set(arrays):
-        raise InputError(f"the domain {path} holds {sorted(arrays)}; expected arrays A and b, for A x <= b")
+        raise InputError(
+            f"the domain {path} holds {words.listed(sorted(arrays))}; expected arrays A and b, for A x <= b"
+        )
     found = Polyhedron(arrays["A"], arrays["b"])
     if found.dimension != dimension:
         raise InputError(

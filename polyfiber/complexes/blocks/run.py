@@ -374,7 +374,7 @@ def count_blocks(
     frame = make_frame(network, domain)
     dims = tuple(frame.n if d is None else int(d) for d in fingerprints)
     if not all(0 <= d <= frame.n for d in dims):
-        raise InputError(f"fingerprints are of dimensions 0 to {frame.n}, found {dims}")
+        raise InputError(f"fingerprints are of dimensions 0 to {frame.n}, found {words.listed(dims)}")
     room, most = rooms(frame, budget, workers, dims=dims)
     job = partial(BlockCount.of, fingerprints=dims, verify=verify)
     counts: list[BlockCount] = []

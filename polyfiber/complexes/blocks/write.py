@@ -25,6 +25,7 @@ from ...network.model import ReLUNetwork
 from ...network.names import local_path
 from ...network.piecewise import PiecewiseLinearNetwork
 from ...network.writers import network_bytes
+from ...words import listed
 from ..containers import regular
 from ..digests import network_digest
 from ..skeleton.arrays import Frame, make_frame
@@ -162,7 +163,7 @@ def write_cells(
 def _dims(frame: Frame, dims: Sequence[int] | None) -> tuple[int, ...]:
     chosen = tuple(sorted({frame.n} if dims is None else {int(d) for d in dims}))
     if not chosen or not all(0 <= d <= frame.n for d in chosen):
-        raise InputError(f"dims are some of 0 to {frame.n}, found {dims}")
+        raise InputError(f"dims are some of 0 to {frame.n}, found {listed(chosen)}")
     return chosen
 
 

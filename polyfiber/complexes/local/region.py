@@ -251,26 +251,39 @@ class Region:
     @property
     def sentence(self) -> str:
         """What the region is, and how sure."""
-        active = int((self.signs[: self.network.n_hidden] > 0).sum())
-        extent = {"yes": "bounded", "no": "unbounded", "undecided": "of undecided extent"}[self.bounded.value]
-        near = f"the nearest wall is {self.distance:.6g} away" if np.isfinite(self.distance) else "no wall is anywhere"
-        return (
-            (
-                f"Around this point the network is affine, with {active} of {words.count(self.network.n_hidden, 'neuron')} active, on {extent} region "
-                f"with {words.count(self.n_facets, 'facet')}; {near}. Facets are certified; none is missing."
-            )
-            .replace("on bounded", "on a bounded")
-            .replace("on unbounded", "on an unbounded")
-            .replace("on of", "on a region of")
+        walls = [k < self.network.n_hidden for k in self._through]
+        where = "Around this point the network is affine"
+        near = (
+            f"; the nearest wall is {self.distance:.6g} away" if np.isfinite(self.distance) else "; no wall is anywhere"
         )
+        if any(walls):
+            where = "The point lies on a wall, where regions meet; in the one that a fixed direction leads to, the network is affine"
+        if walls:
+            near = "" if any(walls) else "; the point lies on the edge of the domain"
+        extent = {"yes": "a bounded region", "no": "an unbounded region", "undecided": "a region of undecided extent"}
+        return (
+            f"{where}, with {self._active}, on {extent[self.bounded.value]} with "
+            f"{words.count(self.n_facets, 'facet')}{near}. Facets are certified; none is missing."
+        )
+
+    @property
+    def _active(self) -> str:
+        n = self.network.n_hidden
+        return f"{int((self.signs[:n] > 0).sum())} of {words.count(n, 'neuron')} active" if n else "no hidden neuron"
+
+    @cached_property
+    def _through(self) -> list[int]:
+        """Columns of the facets that the point lies on, decided exactly."""
+        near = np.flatnonzero(~(self.wall_distances > 1e-6 * (1 + np.abs(self.point).max(initial=0.0))))
+        forms = self._frame.exact_forms(self._cell.signs, self._cell.facets[near])
+        return [int(self.facets[i]) for i, v in zip(near, values_at(forms, as_fractions(self.point))) if v == 0]
 
     def __str__(self) -> str:
         return self.sentence
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.network.architecture))
-        active = int((self.signs[: self.network.n_hidden] > 0).sum())
-        return f"Region({widths}, {active} of {words.count(self.network.n_hidden, 'neuron')} active, {words.count(self.n_facets, 'facet')})"
+        return f"Region({widths}, {self._active}, {words.count(self.n_facets, 'facet')})"
 
     # ---- metric -----------------------------------------------------------------------------
     @given_property

@@ -160,15 +160,21 @@ class ActivationBounds:
     def sentence(self) -> str:
         """What is constant on the domain, how sure, and what would decide the rest."""
         s, N = self.signs, len(self.lower)
-        where = words.place(self.domain, self.network.architecture[0])
+        one_region = self.method == "region"
+        where = "on this region" if one_region else words.place(self.domain, self.network.architecture[0])
+        on, off, both = int((s > 0).sum()), int((s < 0).sum()), len(self.unstable)
         text = (
-            f"Of {words.count(N, 'hidden neuron')} {int((s > 0).sum())} are always active and {int((s < 0).sum())} never {where}, proved; "
-            f"{len(self.unstable)} take both signs"
+            f"Of {words.count(N, 'hidden neuron')} {on} {'is' if on == 1 else 'are'} always active and {off} never {where}, proved; "
+            f"{both} take{'s' if both == 1 else ''} both signs"
         )
         left = len(self.undecided)
         if not left:
             return f"{text}."
-        sharper = "more seconds" if self.fallback else {"lp": "method exact"}.get(self.method, "method lp or exact")
+        sharper = (
+            words.way("more --seconds", "a larger budget=")
+            if self.fallback
+            else {"lp": "method exact"}.get(self.method, "method lp or exact")
+        )
         return f"{text}; {left} not decided: {sharper} would decide more."
 
     def __str__(self) -> str:

@@ -99,10 +99,16 @@ class PolyhedralSet:
         """What the set is, and how sure."""
         if self.dimension < 0:
             return f"{self._name} is empty, proved."
-        pieces = self.connected_components()[0]
+        along = self.lineality_dimension
+        dimension, cells = self.dimension + along, words.count(sum(self.f_vector), "cell")
+        across = f"across the {words.count(along, 'direction')}".replace("1 ", "") + " along which nothing changes"
+        if along == self.complex.network.architecture[0]:
+            return f"{self._name} is all of R^{along}, proved; the table counts cells {across}, so this is one vertex."
+        lineal = f"; the table counts them {across}, so dimensions there are {along} less" if along else ""
+        pieces = words.count(self.connected_components()[0], "connected piece")
         return (
-            f"{self._name} is {'compact' if self.is_compact else 'not compact'} and has {words.count(pieces, 'connected piece')}, made "
-            f"of {words.count(sum(self.f_vector), 'cell')} of dimension up to {self.dimension}; every cell is certified."
+            f"{self._name} is {'compact' if self.is_compact else 'not compact'} and has {pieces}, made of {cells} of dimension up to "
+            f"{dimension}{lineal}; every cell is certified."
         )
 
     def __str__(self) -> str:

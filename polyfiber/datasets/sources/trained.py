@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import InputError, MissingDependencyError
 from ...network.readers.npz import read_arrays
+from ...words import listed
 from .. import fields
 from ..tables.base import Option
 from .base import ABSENT, BaseOf, Kind, Made, Source, parameters_of
@@ -42,7 +43,7 @@ def _table(path: Path) -> tuple[Any, Any]:
     """Arrays ``x`` (samples, columns) and ``y`` (samples,) or (samples, k) of an ``.npz`` file."""
     arrays = read_arrays(path)
     if not {"x", "y"} <= arrays.keys():
-        raise InputError(f"{path}: expected an .npz file with arrays x and y, found {sorted(arrays)}")
+        raise InputError(f"{path}: expected an .npz file with arrays x and y, found {listed(sorted(arrays))}")
     x, y = arrays["x"], arrays["y"]
     if x.ndim != 2 or len(x) < 8 or len(y) != len(x) or x.dtype.kind not in "fiu" or y.dtype.kind not in "fiub":
         raise InputError(

@@ -14,6 +14,7 @@ from ...errors import FileFormatError, InputError
 from ...network.names import local_path
 from ...network.readers import read_chain
 from ...network.readers.npz import read_arrays
+from ...words import listed
 
 
 def _natural(name: str) -> list[int]:
@@ -51,7 +52,7 @@ def read_weights(path: str | Path) -> tuple[list[FloatArray], list[str]]:
         arrays = read_arrays(path)
         matrices = [n for n, a in arrays.items() if a.ndim == 2]
         if not matrices:
-            raise FileFormatError(f"{str(path)!r} holds no matrix; expected W1, W2, … (found {sorted(arrays)})")
+            raise FileFormatError(f"{str(path)!r} holds no matrix; expected W1, W2, … (found {listed(sorted(arrays))})")
         if any(re.search(r"\d", n) for n in matrices):
             matrices.sort(key=_natural)
         return [arrays[n] for n in matrices], sorted(set(arrays) - set(matrices))

@@ -48,15 +48,19 @@ class Beyond:
     @property
     def dimension(self) -> int | None:
         """Dimension near the parameter modulo scaling; None where only bounds are known."""
-        return None if self.local is None else self.local.dimension
+        low, high = self.bounds
+        return low if low == high else None
 
     @property
     def bounds(self) -> tuple[int, int | None]:
         """Dimension near the parameter modulo scaling: at least, at most (None: not bounded)."""
-        low = self.part.dimension if self.part is not None else 0
-        if self.local is None:
-            return low, None
-        return (max(low, self.local.lower) if self.local.dimension is None else self.local.dimension), self.local.upper
+        return _bounds(self.part.dimension if self.part is not None else 0, self.local)
+
+
+def _bounds(low: int, local: LocalStructure | None) -> tuple[int, int | None]:
+    if local is None:
+        return low, None
+    return (max(low, local.lower) if local.dimension is None else local.dimension), local.upper
 
 
 def beyond_theorem(
@@ -115,11 +119,9 @@ def beyond_theorem(
     if second is not None and low and (local is None or not local.lower):
         text = f"at least {words.count(low, 'dimension')} modulo scaling: entries without effect and copies, from the {words.count(second.n_vertices, 'vertex', 'vertices')} and "
         grounds = (Ground(f"{text}{words.count(second.n_rays, 'unbounded edge')} of layer 1", "computed"), *grounds)
-    exact = local.dimension if local is not None else None
-    if low or exact:
-        size = (
-            f"{exact}" if exact is not None else f"{low} to {local.upper}" if local is not None else f"at least {low}"
-        )
+    least, most = _bounds(low, local)
+    if low or least:
+        size = f"at least {least}" if most is None else f"{least}" if least == most else f"{least} to {most}"
         reason = (
             f"other parameters near this one compute the same function: {words.count(size, 'dimension')} modulo scaling"
         )

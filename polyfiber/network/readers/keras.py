@@ -16,6 +16,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, ShapeError, UnsupportedLayerError
+from ...words import listed
 from ..folding import Chain, finite_fraction
 from ..model import ReLUNetwork
 from ..piecewise import PiecewiseLinearNetwork
@@ -241,7 +242,7 @@ class _Store:
             return {n: raw[k] for n, k in zip(names, numbered)}
         missing = [n for n in names if n not in raw]
         if missing:
-            raise FileFormatError(f"{layer.label} lacks {', '.join(missing)}; the file holds {sorted(raw)}")
+            raise FileFormatError(f"{layer.label} lacks {', '.join(missing)}; the file holds {listed(sorted(raw))}")
         return {n: raw[n] for n in names}
 
 
@@ -350,7 +351,7 @@ def _normalization(chain: Chain, layer: _Layer, store: _Store) -> None:
         elif {"0", "1"} <= floats.keys():
             mean, variance = floats["0"], floats["1"]
         else:
-            raise FileFormatError(f"{layer.label} lacks mean and variance; the file holds {sorted(raw)}")
+            raise FileFormatError(f"{layer.label} lacks mean and variance; the file holds {listed(sorted(raw))}")
     mean, variance = (_spread(v, chain.width, layer) for v in (mean, variance))
     # Keras divides by max(sqrt(variance), 1e-7)
     if any(v < 1e-14 for v in variance.tolist()):

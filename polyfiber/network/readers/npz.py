@@ -19,6 +19,7 @@ import numpy as np
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, ShapeError
 from ...numerics.digits import check_digits
+from ...words import listed
 from ..folding import Chain
 from ..model import ReLUNetwork
 from ..names import known_head, printable
@@ -87,9 +88,11 @@ def read(data: bytes, source: dict[str, Any]) -> ReLUNetwork | PiecewiseLinearNe
     weights = _numbered(arrays, _WEIGHT)
     biases = _numbered(arrays, _BIAS)
     if not weights:
-        raise FileFormatError(f"no weights among {list(arrays)[:8]}; expected W1, b1, W2, b2, …")
+        raise FileFormatError(f"no weights among {listed(arrays)}; expected W1, b1, W2, b2, …")
     if sorted(weights) != list(range(min(weights), min(weights) + len(weights))) or min(weights) not in (0, 1):
-        raise FileFormatError(f"weights numbered {sorted(weights)}; expected 1, 2, 3, … (or from 0) without gaps")
+        raise FileFormatError(
+            f"weights numbered {listed(sorted(weights))}; expected 1, 2, 3, … (or from 0) without gaps"
+        )
     if extra := sorted(set(biases) - set(weights)):
         raise FileFormatError(f"biases {extra} have no weights")
     ws = [weights[i] for i in sorted(weights)]

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, PolyfiberError
+from ...words import listed
 from ..model import ReLUNetwork
 from .files import Zip, array_from, count, inflated_limit
 from .state import network_from_state
@@ -113,7 +114,7 @@ def _state(tree: Any) -> tuple[dict[str, _Tensor], list[str]]:
         inner = [k for k in _NESTED if isinstance(tree.get(k), dict)]
         if not inner:
             raise FileFormatError(
-                f"the file holds a dictionary with the keys {list(tree)[:8]} and no tensors in it; expected a state dict"
+                f"the file holds a dictionary with the keys {listed(tree)} and no tensors in it; expected a state dict"
             )
         notes.append(f"the state dict was found under {inner[0]!r}")
         tree = tree[inner[0]]

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..._typing import Array
 from ...errors import FileFormatError, InputError, ShapeError, UnsupportedLayerError
+from ...words import listed
 from ..folding import Chain
 from ..model import ReLUNetwork
 
@@ -73,7 +74,7 @@ def network_from_state(
     if len(layers) > MAX_LAYERS:
         raise InputError(f"{len(layers):,} layers; the limit is {MAX_LAYERS:,}")
     if not linear:
-        raise InputError(f"no linear layer among {list(tensors)[:8]}; expected names like '0.weight', '0.bias'")
+        raise InputError(f"no linear layer among {listed(tensors)}; expected names like '0.weight', '0.bias'")
     linear, how = _order(linear, ordered)
     notes.append(f"a state dict does not say what stands between layers: ReLU is assumed; order by {how}")
     pairs = [(a.name, b.name) for a, b in zip(linear[:-1], linear[1:]) if _adjacent(a.name, b.name)]

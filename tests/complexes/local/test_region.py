@@ -209,10 +209,17 @@ def test_points_on_walls_and_outside() -> None:
     region = pf.region(net, [0.0, 0.0])
     assert (region.signs != 0).all()
     assert region.distance == 0.0
+    assert region.sentence.startswith("The point lies on a wall, where regions meet; ")
+    beside = pf.region(net, [5e-324, 1.0]).sentence
+    assert beside.startswith(
+        "Around this point the network is affine, with 2 of 2 neurons active, on an unbounded region"
+    )
     box = pf.Box(-1, 1, dimension=2)
     corner = pf.region(net, [1.0, 1.0], domain=box)
     assert corner.signs.tolist() == [1, 1, 1, 1, 1, 1]
     assert corner.n_facets == 4
+    assert "Around this point" in corner.sentence
+    assert "the edge of the domain" in corner.sentence
     assert corner.neighbours[1].sum() == 2
     with pytest.raises(InputError, match=r"outside the domain: coordinate 0 is not within \[-1, 1\]"):
         pf.region(net, [2.0, 0.0], domain=box)

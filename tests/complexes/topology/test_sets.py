@@ -99,6 +99,13 @@ def test_lineality_moves_locally_finite_homology_up() -> None:
     flat = pf.canonical_complex(pf.ReLUNetwork([[[1, 0], [2, 0]], [[1, -1]]], [[0, -1], [0]])).level_set(0.25)
     assert flat.lineality_dimension == 1
     points = len(flat.vertices)
+    assert (
+        "of dimension up to 1; the table counts them across the direction along which nothing changes" in flat.sentence
+    )
+    zero = pf.canonical_complex(pf.ReLUNetwork([[[1, 0], [2, 0]], [[0, 0]]], [[0, -1], [0]])).level_set(0)
+    assert (zero.dimension + zero.lineality_dimension, zero.lineality_dimension) == (2, 1)
+    still = pf.canonical_complex(pf.ReLUNetwork([[[0, 0]], [[1]]], [[1], [-1]])).level_set(0)
+    assert still.sentence.startswith("The set f_0 = 0 is all of R^2, proved; ")
     assert flat.betti_numbers("borel-moore") == (0, points)
     with pytest.raises(pf.errors.InputError, match="no cell is bounded"):
         flat.betti_numbers("bounded")
