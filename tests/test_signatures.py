@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
@@ -137,6 +138,9 @@ def test_both_names_at_once_are_refused() -> None:
         pf.fibers.deviation(net, net, box=(box.lo, box.hi), domain=box)
     with pytest.raises(InputError, match="Box"):
         pf.fibers.deviation(net, net, domain="all")
+    for old in (box, 3, "all"):  # what the old name never took
+        with pytest.warns(PolyfiberDeprecationWarning), contextlib.suppress(InputError):
+            assert pf.fibers.deviation(net, net, box=old).relative == 0
 
 
 def _public_classes() -> list[type]:

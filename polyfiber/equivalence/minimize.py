@@ -37,7 +37,7 @@ from ..fibers.findings import parallel_rows
 from ..fibers.hyperplanes import analyse_layer
 from ..fibers.layerwise import LayerComponent, LayerwiseFiber
 from ..fibers.nonnegative_rank import nonnegative_column_rank
-from ..network.float_or_rational import activation_scales, row_norms, values_in_floats
+from ..network.float_or_rational import activation_scales, far_apart, products_in_range, row_norms, values_in_floats
 from ..network.model import ReLUNetwork
 from ..network.moves import (
     Composition,
@@ -72,6 +72,10 @@ from .reductions import (
 
 SAMPLES = 2000
 """Inputs at which the effect of removing a neuron is measured."""
+EXACT_PARAMETERS = 1500
+"""Up to so many parameters rationals are minimized where products leave the range of floats, or weights are apart."""
+APART = 36
+"""Powers of two between weights that the tolerance compares."""
 REMOVAL_SECONDS = 60.0
 """Time for all removals within epsilon, without a budget."""
 ATTEMPT_SECONDS = 3.0
@@ -300,6 +304,9 @@ def minimize(
     Returns
     -------
     MinimizeResult
+        Where products of weights leave the range of floats, or weights are further apart than the tolerance compares,
+        small networks are minimized as the rationals that they store (the result in floats where those hold it), and
+        of large ones only neurons that are idle go.
 
     Raises
     ------
@@ -329,6 +336,10 @@ def minimize(
     if isinstance(net, PiecewiseLinearNetwork):
         return _of_gates(net, box, use_complex, epsilon, prove, monitor, depth)
     values_in_floats(net, "minimizing")
+    given_exact = net.is_exact
+    in_floats = net.is_exact or (products_in_range(net) and not far_apart(net, APART))
+    if not in_floats and net.n_parameters <= EXACT_PARAMETERS:
+        net = net.exact()
     approximate, bound = net, 0.0
     dropped: list[tuple[int, int]] = []
     if epsilon > 0:
@@ -336,6 +347,11 @@ def minimize(
             raise InputError("epsilon > 0 needs domain=, a box: the change of the function is bounded on it")
         approximate, bound, dropped = _drop_small(net, epsilon, box, monitor)
     run = _Run(approximate, tolerance, monitor, box, depth)
+    if not products_in_range(net) and not net.is_exact:
+        run.drops_alone = True
+        run.undecided.append(
+            "products of weights leave the range of floats: neurons are dropped, no more; rationals: network.exact()"
+        )
     run.to_fixed_point(run.facts_by_bounds)
     if use_complex is None:
         use_complex = _small(run.net, box)
@@ -357,8 +373,10 @@ def minimize(
         tuple(sorted(run.decided_by)),
         depth=depth,
     )
+    if not given_exact and run.net.is_exact:
+        result = replace(result, network=_in_floats(run.net))
     if run.moves and epsilon == 0:
-        result = replace(result, network=_with_map(run.net, result.neurons, result.layers))
+        result = replace(result, network=_with_map(result.network, result.neurons, result.layers))
     return replace(result, proof=result.prove(budget=run.left())) if prove else result
 
 
@@ -375,6 +393,15 @@ def _of_gates(
         found.network, net, compose(), found.undecided, found.source, box, decided_by=found.decided_by, kept=found.kept
     )
     return replace(result, proof=result.prove(budget=monitor.rest())) if prove else result
+
+
+def _in_floats(net: ReLUNetwork) -> ReLUNetwork:
+    """A rational network in floats, where they hold it."""
+    try:
+        near = net.rounded()
+    except PolyfiberError:
+        return net
+    return near if near == net else net
 
 
 def _with_map(net: ReLUNetwork, neurons: tuple[tuple[int, ...], ...], layers: tuple[int, ...]) -> ReLUNetwork:
@@ -433,6 +460,7 @@ class _Run:
         self.decided_by: set[str] = set()
         self.refused: set[int] = set()
         self.complex: Any = None
+        self.drops_alone = False  # what is compared in floats says nothing
 
     def left(self) -> Budget:
         """What remains of the budget."""
@@ -495,6 +523,8 @@ class _Run:
 
     def _one_step(self, facts: NeuronFacts) -> bool:
         """Make one reduction, if there is one."""
+        if self.drops_alone:
+            return any(self._drop(layer, facts) for layer in range(len(self.net.weights) - 1, 0, -1))
         for layer in range(len(self.net.weights) - 1, 0, -1):
             if self._drop(layer, facts) or self._merge(layer) or self._linear(layer, facts) or self._again(layer):
                 return True

@@ -24,6 +24,7 @@ from ..fibers.relations.image import ImageRelations, image_relations
 from ..network.model import ReLUNetwork
 from ..network.moves import Composition, Join, Neurons, Replace, Translate
 from ..numerics import exact
+from ..numerics.floats import nearest
 from ..numerics.predicates import decide_rank
 from ..numerics.rounding import TINY, UNIT, gamma
 
@@ -442,6 +443,8 @@ def _ranks(net: ReLUNetwork, box: tuple[FloatArray, FloatArray] | None) -> tuple
 
 def _rank(J: FloatArray, error: FloatArray) -> int:
     """Singular values above what the errors and the decomposition can make (Weyl)."""
+    power = np.frexp(max(np.abs(J).max(initial=0.0), error.max(initial=0.0)))[1]  # squares are taken
+    J, error = np.ldexp(J, -power), np.ldexp(error, -power)
     s = np.linalg.svd(J, compute_uv=False)
     noise = float(np.linalg.norm(error)) + 128 * max(J.shape) * UNIT * float(s[0] if len(s) else 0.0)
     return int((s > noise).sum())
@@ -485,7 +488,7 @@ def neuron_map(
 
 
 def _rows(neurons: Neurons) -> FloatArray:
-    return np.concatenate([neurons.weights, neurons.biases[:, None]], axis=1).astype(np.float64)
+    return nearest(np.concatenate([neurons.weights, neurons.biases[:, None]], axis=1))
 
 
 def _same_ray(u: FloatArray, v: FloatArray) -> bool:

@@ -23,12 +23,13 @@ from ..budget import Budget
 from ..complexes.build import canonical_complex, estimate_size
 from ..complexes.complex import PolyhedralComplex
 from ..domain import Polyhedron
-from ..errors import GenericityError, IncompleteError, InputError, NumericalError
+from ..errors import GenericityError, IncompleteError, InputError, NumericalError, RankAmbiguityError
 from ..network.exact_pieces import exact_pieces
-from ..network.float_or_rational import gauge_norms, row_norms
+from ..network.float_or_rational import far_apart, gauge_norms, products_in_range, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
 from ..network.piecewise import PiecewiseLinearNetwork, require_chain
+from ..numerics.floats import as_float, nearest
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
 from .activity import NeuronFacts, facts_from_complex, facts_on, neuron_facts
@@ -43,6 +44,8 @@ from .one_neuron import ScalarFunction, is_single_point, scalar_components, scal
 from .regime import Regime, check_regime
 from .whole.assignments import shallow_fiber
 
+EXACT_PARAMETERS = 1 << 17, 1500
+"""Up to so many parameters, with one hidden layer and with more, rationals decide what floats cannot."""
 FLAT_REGIONS = 4096
 """Up to so many regions are looked at in rationals for whether the function is constant."""
 
@@ -336,6 +339,8 @@ def classify_fiber(
     Returns
     -------
     FiberReport
+        Where products of weights leave the range of floats, or a tolerance would compare weights of very different
+        sizes, the numbers are taken as they are stored: the network of the report is rational, and what is drawn too.
 
     Raises
     ------
@@ -354,6 +359,32 @@ def classify_fiber(
     sign_error = real(sign_error, "sign_error", least=0, most=1 - UNIT)
     limit, max_faces = whole(limit, "limit", least=1), whole(max_faces, "max_faces", least=0)
     max_parameters = whole(max_parameters, "max_parameters", least=0)
+    settings: dict[str, Any] = {
+        "limit": limit, "sign_error": sign_error, "tolerance": tolerance, "max_faces": max_faces,
+        "max_parameters": max_parameters, "budget": budget,
+    }  # fmt: skip
+    if domain is not None or net.is_exact or len(net.weights) == 1:
+        return _classify(net, complex, domain, **settings)
+    why = "products of its weights leave the range of floats"
+    if products_in_range(net):
+        try:
+            report = _classify(net, complex, domain, **settings)
+            if report.kind in ("identifiable", "undecided", "rigid") or not far_apart(net):
+                return report
+            why = "its weights are too far apart in size for a relative tolerance"
+        except RankAmbiguityError as error:
+            why = str(error)
+    shaky = len(net.weights) > 2 and any(part.any() for part in _without_sign(net, sign_error))
+    if net.n_parameters <= EXACT_PARAMETERS[len(net.weights) > 2] and not shaky:
+        return _classify(net.exact(), complex, domain, **settings)
+    return _classify(net, complex, domain, **settings, undecided=f"{why}; rationals decide it: network.exact()")
+
+
+def _classify(
+    net: ReLUNetwork, complex: Any, domain: Polyhedron | None, *, limit: int, sign_error: float, tolerance: float,
+    max_faces: int, max_parameters: int, budget: Budget | None, undecided: str = "",
+) -> FiberReport:  # fmt: skip
+    """The report in the arithmetic of the network; ``undecided``: why theorems are not asked."""
     regime = check_regime(net, limit=limit, sign_error=sign_error)
     facts, cx = _facts(net, regime, complex, domain, max_faces, budget)
     findings = _sure(find(net, facts, tolerance=tolerance), net, 0.0 if net.is_exact else sign_error)
@@ -361,7 +392,7 @@ def classify_fiber(
         findings += image_duplicates(net, cx, findings, tolerance=tolerance)
         findings += invisible_neurons(net, cx, findings)
     base: dict[str, Any] = {"network": net, "regime": regime, "facts": facts, "findings": findings, "domain": domain}
-    report = _by_theorems(base, domain, tolerance, sign_error, cx)
+    report = _outside(base, (), (undecided,)) if undecided else _by_theorems(base, domain, tolerance, sign_error, cx)
     if report.kind != "undecided" or domain is not None or not max_parameters:
         return report
     if any(part.any() for part in _without_sign(net, 0.0 if net.is_exact else sign_error)):
@@ -480,7 +511,7 @@ def _without_sign(net: ReLUNetwork, sign_error: float) -> list[BoolArray]:
     """Per hidden layer the neurons with a non-zero entry within the error of its sign."""
     shaky: list[BoolArray] = []
     for W, b in zip(net.weights[:-1], net.biases[:-1]):
-        rows = np.abs(np.concatenate([W, b[:, None]], axis=1).astype(np.float64))
+        rows = np.abs(nearest(np.concatenate([W, b[:, None]], axis=1)))
         near = (rows > 0) & (rows <= sign_error * row_norms(rows)[:, None])
         shaky.append(np.atleast_1d(near.any(axis=1)))
     return shaky
@@ -602,7 +633,7 @@ def _bottleneck(base: dict[str, Any], gauged: ReLUNetwork, analysis: LayerAnalys
         return FiberReport(
             kind="hiding", identifiable=False, hidden_hyperplane=k, complete=not dead, hiding=report, notes=notes,
             reason=f"column {k} of W2 is positive and everything else in (W2 | b2) negative: "
-            f"hyperplane {k} can be translated by up to {float(report.end):.6g}{flips}",
+            f"hyperplane {k} can be translated by up to {as_float(report.end):.6g}{flips}",
             **common,
         )  # fmt: skip
     layer = _layer_fiber(analysis)

@@ -18,6 +18,7 @@ from .._values.read_only import closed
 from ..budget import heed
 from ..errors import InputError
 from ..network.float_or_rational import largest, lengths, nonzero, ratio, row_norms
+from ..numerics.floats import nearest
 from ..numerics.rounding import UNIT
 from ..words import one_line
 
@@ -109,22 +110,32 @@ class HyperplaneRepresentation:
         for x, y in zip(self.symmetric(), other.symmetric()):
             size = max(largest(x), largest(y), self._scale(), other._scale())
             if size > 0:
-                worst = max(worst, float(np.abs((x - y).astype(np.float64)).max()) / size)
+                worst = max(worst, float(np.abs(nearest(x - y)).max()) / size)
         return worst
 
     def _scale(self) -> float:
-        terms = np.abs(self.weights.astype(np.float64))
+        terms = np.abs(nearest(self.weights))
         return float(terms.sum(axis=0).max()) if terms.size else 0.0
 
 
 def _projective(normals: Array, offsets: Array) -> FloatArray:
-    rows = np.concatenate([normals, offsets[:, None]], axis=1).astype(np.float64)
+    rows = _topped(np.concatenate([normals, offsets[:, None]], axis=1))
     return rows / row_norms(rows)[:, None]
 
 
+def _topped(rows: Array) -> FloatArray:
+    """Rows in floats, with largest entry ±1 (rationals may be beyond floats before); zero rows stay."""
+    if rows.dtype == object:
+        rows = rows / np.array([max(map(abs, row)) or Fraction(1) for row in rows], dtype=object)[:, None]
+    floats = nearest(rows)
+    top = np.abs(floats).max(axis=1, keepdims=True)
+    scaled: FloatArray = floats / np.where(top > 0, top, 1.0)
+    return scaled
+
+
 def _jump_sizes(representation: HyperplaneRepresentation) -> FloatArray:
-    sizes = row_norms(representation.normals.astype(np.float64))
-    return representation.weights.astype(np.float64) * sizes[:, None]
+    sizes = row_norms(nearest(representation.normals))
+    return nearest(representation.weights) * sizes[:, None]
 
 
 @dataclass(frozen=True)
@@ -276,7 +287,7 @@ def analyse_layer(
 
 def _roles(W: Array, b: Array, domain: Domain, tolerance: float, undecided: list[str]) -> tuple[list[str], float]:
     rows = np.concatenate([W, b[:, None]], axis=1)
-    sizes = np.abs(rows.astype(np.float64))
+    sizes = np.abs(nearest(rows))
     norms = row_norms(sizes)
     roles, margin = [], np.inf
     for i, row in enumerate(rows):
@@ -317,9 +328,9 @@ def _coincident(unit: Array, bent: list[int], tolerance: float, undecided: list[
     """Groups of equal hyperplanes among the rows ``bent``, and the least distance of two groups."""
     groups: list[list[int]] = []
     margin = np.inf
-    scaled = unit.astype(np.float64)
-    scaled = scaled / np.maximum(np.abs(scaled).max(axis=1, keepdims=True), 1e-300)
-    leaders = np.empty((len(bent), unit.shape[1]))  # the first row of each group
+    # a far hyperplane is all offset beside the others: its normal is compared by itself as well
+    scaled = np.concatenate([_topped(unit), _topped(unit[:, :-1])], axis=1)
+    leaders = np.empty((len(bent), scaled.shape[1]))  # the first row of each group
     known: dict[tuple[Any, ...], int] = {}  # of rationals: where its group is
     for i in bent:
         heed("comparing hyperplanes")

@@ -244,6 +244,8 @@ class LayerwiseFiber:
     @cached_property
     def _scale(self) -> float:
         rep = self.representation
+        if rep.is_exact:
+            return 0.0  # nothing is rounded
         terms = np.abs(rep.weights.astype(np.float64)).T @ np.abs(rep.normals.astype(np.float64))
         return max(largest(terms), largest(rep.slope))
 
@@ -353,6 +355,8 @@ class LayerwiseFiber:
 
     def _non_empty(self, taus: SignArray, n_linear: int) -> BoolArray:
         rep = self.representation
+        if rep.is_exact and n_linear == 0:  # nothing supplies a slope
+            return np.array([not (self.component(tau, 0).slope != 0).any() for tau in taus], dtype=bool)
         if rep.is_exact:
             return np.array([not self.component(tau, n_linear).is_empty for tau in taus], dtype=bool)
         found = nonnegative_column_ranks(self._slopes(taus), factors=False, scale=self._scale)

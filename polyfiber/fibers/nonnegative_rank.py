@@ -21,7 +21,9 @@ from .._values.read_only import closed
 from ..budget import Budget, until_late, within_budget
 from ..errors import InputError, RankAmbiguityError, ShapeError, SolverError
 from ..kernels.fibers.cones import Ranks, nonnegative_factors
+from ..network.float_or_rational import row_norms
 from ..numerics import exact
+from ..numerics.floats import nearest
 from ..numerics.lp import solve_lp, solve_lp_exact
 from ..words import one_line
 
@@ -189,7 +191,9 @@ def nonnegative_column_ranks(
     terms = reals_of(scale, "scale")
     if terms.shape not in ((), (B,)):
         raise ShapeError(f"scale is a number, or one for each of {B} matrices; found shape {terms.shape}")
-    sizes = np.ascontiguousarray(np.broadcast_to(terms, (B,))).copy()
+    top = np.abs(M).max(axis=(1, 2))
+    power = np.frexp(np.where(np.isfinite(top), top, 1.0))[1]  # squares are taken: entries of size one, exactly
+    M, sizes = np.ldexp(M, -power[:, None, None]), np.ldexp(np.broadcast_to(terms, (B,)), -power)
     ranks = Ranks(rank, status, least, left, right, vector)
     until_late(
         lambda stop: nonnegative_factors(M, sizes, tolerance, gap, margin, factors, ranks, stop),
@@ -198,6 +202,7 @@ def nonnegative_column_ranks(
     )
     undecided = status < 0
     rank[undecided, 1] = -1
+    left = np.ldexp(left, power[:, None, None])
     return NonnegativeRanks(rank[:, 1].copy(), rank[:, 0].copy(), status, least, left, right, vector)
 
 
@@ -278,7 +283,7 @@ def _limits(tolerance: float, gap: float, margin: float) -> tuple[float, float, 
 
 def _relation(M: FloatArray, weights: FloatArray) -> FloatArray:
     """Weights of the columns from weights of the unit columns, adding to 1."""
-    norms = np.sqrt((M * M).sum(axis=0))
+    norms = row_norms(M.T)
     result = weights[: M.shape[1]] / np.where(norms > 0, norms, 1.0)
     total = result.sum()
     scaled: FloatArray = result / total if total > 0 else result
@@ -421,6 +426,5 @@ def _exact_rank(M: Array) -> NonnegativeRank:
 
 
 def _cosine(y: Array, columns: Array) -> float:
-    a, b = y.astype(np.float64), columns.astype(np.float64)
-    a, b = a / np.abs(a).max(), b / np.abs(b).max(axis=0)  # squares of large numbers overflow
+    a, b = nearest(y / np.abs(y).max()), nearest(columns / np.abs(columns).max(axis=0))  # squares leave the floats
     return float((a @ b / (np.linalg.norm(a) * np.linalg.norm(b, axis=0))).min())

@@ -116,7 +116,7 @@ def scalar_function(net: ReLUNetwork, *, tolerance: float = 1e-9) -> ScalarFunct
     breaks = [] if not kink else [0 * shift]
     jumps = [] if not kink else [slope]
     places = rep.offsets / -rep.normals[:, 0]
-    for i in np.argsort(places.astype(np.float64)):
+    for i in sorted(range(len(places)), key=lambda i: places[i]):
         breaks.append(places[i])
         jumps.append(rep.weights[i] * abs(rep.normals[i, 0]))
     m = net.architecture[-1]

@@ -19,7 +19,7 @@ import numpy as np
 from .._typing import FloatArray, IntArray
 from ..budget import heed
 from ..kernels.fibers import regime as kernels
-from ..network.float_or_rational import gauge_norms, row_norms
+from ..network.float_or_rational import gauge_norms, levelled, products_in_range, row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
@@ -78,7 +78,7 @@ class Regime:
 
 def normalised(net: ReLUNetwork) -> tuple[list[FloatArray], list[FloatArray]]:
     """Float weights and biases with unit weight rows in every hidden layer (zero rows stay)."""
-    near = net.rounded()
+    near = net.rounded() if products_in_range(net) else levelled(net)
     weights, biases = [w.copy() for w in near.weights], [b.copy() for b in near.biases]
     for l in range(len(weights) - 1):
         norms = gauge_norms(weights[l])
@@ -127,7 +127,7 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
         violations.append(f"zero rows {zero_rows} in W1")
     noise = rounding_of(widths)
     first = float(np.linalg.svd(W1, compute_uv=False)[-1]) if n0 >= n1 else 0.0
-    if n0 >= n1 and first <= noise:
+    if n0 >= n1 and not first > noise:
         violations.append(f"W1 has not full row rank (least singular value {first:.2g})")
     rows = np.concatenate([W2, b2[:, None]], axis=1)
     norms = row_norms(rows)[:, None]
@@ -135,6 +135,8 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
     sign_margin = float(relative.min())
     zeros = int((relative == 0).sum())
     near = int(((relative > 0) & (relative <= (0.0 if net.is_exact else sign_error))).sum())
+    if not (np.isfinite(rows).all() and np.isfinite(W3).all()):
+        violations.append("weights too far apart in size for floats")
     if zeros:
         violations.append(f"{count(zeros, 'zero entry', 'zero entries')} in (W2 | b2)")
     if near:
@@ -151,13 +153,13 @@ def check_regime(net: ReLUNetwork, *, limit: int = 2048, sign_error: float = 4 *
         )
     minor, minors, minors_total = least_minors((rows / norms)[None], limit)
     position = float(minor[0])
-    if position <= noise:
+    if not position > noise:
         violations.append(f"hyperplanes of layer 2 are not in general position (relative minor {position:.2g})")
     if minors < minors_total:
         assumed.append(f"general position of layer 2: {minors} of {minors_total} minors checked")
     masked, checked, total = least_products(W1[None], (W2 / norms)[None], (W3 * norms.T)[None], limit)
     product = float(masked[0])
-    if product <= noise:
+    if not product > noise:
         violations.append(f"a masked product of the weights drops its rank (relative singular value {product:.2g})")
     if checked < total:
         assumed.append(f"ranks of masked products: {checked} of {total} checked")

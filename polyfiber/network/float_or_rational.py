@@ -10,12 +10,15 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..errors import InputError
 from ..numerics import exact
+from ..numerics.floats import nearest
 from .model import ReLUNetwork
 
 RANGE = 400.0
 """Powers of two that products may reach; floats end at 1023, and squares are taken."""
 
 
+APART = 20
+"""Powers of two between weights that a relative tolerance compares."""
 TINIEST = 2.0**-1022
 """Smallest number that is rounded relatively."""
 
@@ -103,6 +106,42 @@ def products_in_range(*nets: ReLUNetwork) -> bool:
     return True
 
 
+@np.errstate(all="ignore")
+def levelled(net: ReLUNetwork) -> ReLUNetwork:
+    """In floats, with neurons and outputs rescaled by powers of two so that the largest weight of each row is of size
+    one; what is 2^1022 times smaller is lost, biases above 2^1000 are that.
+    """
+    weights, biases = [], []
+    before: Any = 0
+    for W, b in zip(net.weights, net.biases):
+        parts, powers = np.frexp(nearest(W))
+        powers = powers + before
+        before = np.where(parts != 0, powers, -5000).max(axis=1)
+        before = np.where(before > -5000, before, 0)
+        weights.append(np.ldexp(parts, powers - before[:, None]))
+        biases.append(np.clip(np.ldexp(nearest(b), -before), -(2.0**1000), 2.0**1000))
+    return ReLUNetwork(weights, biases)
+
+
+def far_apart(net: ReLUNetwork, bits: int = APART) -> bool:
+    """Whether weights of one neuron, or what the neurons of a layer add to the next, differ by a factor of ``2^bits``.
+
+    There what is small beside the largest is not zero for it, and a tolerance relative to the largest says little.
+    """
+    for W, b, C in zip(net.weights, net.biases, net.weights[1:]):
+        rows = np.frexp(np.concatenate([W, b[:, None]], axis=1).astype(np.float64))
+        there = rows[0] != 0
+        high = np.where(there, rows[1], -5000).max(axis=1)
+        if ((high[:, None] - rows[1] > bits) & there).any():
+            return True
+        after = np.frexp(C.astype(np.float64))
+        read = (after[0] != 0) & (high > -5000)
+        sizes = (after[1] + high)[read]
+        if sizes.size and sizes.max() - sizes.min() > bits:
+            return True
+    return False
+
+
 def gauge_norms(W: FloatArray) -> FloatArray:
     """Row norms to divide by; 1 where a row is zero or too extreme for a division by its norm."""
     norms = row_norms(W)
@@ -138,7 +177,7 @@ def clean(matrix: FloatArray, scale: float) -> FloatArray:
 
 
 def largest(array: Array) -> float:
-    return float(np.abs(array.astype(np.float64)).max()) if array.size else 0.0
+    return float(np.abs(nearest(array)).max()) if array.size else 0.0
 
 
 def ratio(part: Array, whole: Array) -> float:

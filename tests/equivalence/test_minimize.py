@@ -62,6 +62,24 @@ def test_takes_back_what_was_added(exact: bool) -> None:
         assert again.network == result.network
 
 
+def test_tiny_layers_and_far_hyperplanes_keep_their_function() -> None:
+    """Products of layers that underflow were lost; hyperplanes far out were one where their offsets agreed."""
+    W = [
+        np.array([[1.3, -0.4, 0.2], [0.7, 0.9, -0.3], [-0.2, 1.1, 0.6]]),
+        np.array([[1.0, -0.8, 0.5], [-0.3, 0.9, 0.4]]),
+    ]
+    tiny = pf.ReLUNetwork(
+        [1e-160 * W[0], 1e-160 * W[1], [[1.0, -0.7]]],
+        [1e-160 * np.array([0.3, -0.5, 0.8]), 1e-320 * np.array([0.1, -0.2]), [0.5]],
+    )
+    found = pf.minimize(tiny)
+    assert found.network == tiny == found.original
+    far = pf.ReLUNetwork([[[1.0, -1.0], [-1.0, -1.0], [2.0, -2.0]], [[1.0, 2.0, 1.0]]], [[-1e15, -1e15, -2e15], [0.0]])
+    kept = pf.minimize(far)  # copies go, other normals stay
+    assert (kept.network.architecture, kept.network.is_exact) == ((2, 2, 1), False)
+    assert kept.prove(budget=pf.Budget(seconds=20))
+
+
 def test_many_linear_neurons_shrink_to_nonnegative_rank() -> None:
     rng = np.random.default_rng(5)
     for n1, m in ((3, 1), (3, 2), (2, 3)):

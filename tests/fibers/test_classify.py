@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import polyfiber as pf
 from polyfiber.errors import InputError, NumericalError
 from polyfiber.network import moves as mv
+from scripts.attacks.fibers.wide import extreme
 
 
 def wide_points(n0: int, seed: int = 0, count: int = 3000) -> np.ndarray:
@@ -385,6 +387,35 @@ def test_duplicates_on_the_image_of_the_layers_before() -> None:
     different = network(first, ([[1.0, 1.0, -1.0], [2.0, 2.0, 0.0], [1.0, -1.0, 0.5]], [0.0, -1.0, 0.25]), third)
     report = pf.classify_fiber(different, complex=pf.canonical_complex(different))
     assert not [f for f in report.findings if f.kind == "duplicate"]
+
+
+@pytest.mark.parametrize("powers", [(0, -170), (0, -165), (0, 170), (-82, -82), (-300, 300), (300, 5)])
+def test_tiny_and_huge_weights_have_no_families(powers: tuple[int, int]) -> None:
+    """No sum of products of some neurons is zero; in floats all of them were, or were beyond."""
+    s, t = (10.0**k for k in powers)
+    W, b = np.array([[1.3, -0.4], [0.7, 0.9], [-0.2, 1.1]]), np.array([0.3, -0.5, 0.8])
+    net = pf.ReLUNetwork([s * W, t * np.array([[1.0, 0.8, -1.2]])], [s * b, [0.3]])
+    report = pf.classify_fiber(net)
+    assert (report.kind, report.complete) == ("identifiable", True)
+    assert report.sample(1, rng=0)[0] == net == report.network
+
+
+@pytest.mark.parametrize("small", [1e-11, 1e-14, 1e-170])
+def test_a_neuron_that_adds_little_cannot_be_flipped(small: float) -> None:
+    rows, b = [[1.3, -0.4], [0.7, 0.9], [-0.2, 1.1]], [0.3, -0.5, 0.8]
+    assert pf.classify_fiber(pf.ReLUNetwork([rows, [[1.0, 0.8, small]]], [b, [0.3]])).identifiable
+    rows[1] = [-1.3, 0.4]  # the first two can
+    report = pf.classify_fiber(pf.ReLUNetwork([rows, [[1.0, 1.0, small]]], [b, [0.3]]))
+    assert (report.kind, report.complete, len(list(report.components()))) == ("layerwise", True, 2)
+
+
+def test_weights_of_extreme_sizes() -> None:
+    """The attack of scripts/attacks/fibers/wide.py on scales, for a moment."""
+    tally: Counter[str] = Counter()
+    for seed in range(25):
+        extreme(np.random.default_rng([8, seed]), tally)
+    assert tally["scaled wrong"] == 0
+    assert min(tally["scaled samples"], tally["scaled minimized"]) > 3
 
 
 def test_subnormal_parameters_are_classified() -> None:

@@ -136,6 +136,16 @@ def test_bad_input() -> None:
         nonnegative_column_ranks(np.zeros((2, 0, 3)))
 
 
+@pytest.mark.parametrize("power", [-1000, -600, 600, 1000])
+def test_sizes_of_matrices_are_no_matter(power: int) -> None:
+    M = np.array([[1.0, -1.0, 0.5], [0.5, 2.0, -3.0]])
+    here, there = nonnegative_column_rank(M), nonnegative_column_rank(np.ldexp(M, power))
+    assert (there.rank, there.linear_rank, there.pointed) == (here.rank, here.linear_rank, here.pointed)
+    np.testing.assert_array_equal(there.left, np.ldexp(here.left, power))
+    np.testing.assert_array_equal(there.right, here.right)
+    assert there.certificate.verify(np.ldexp(M, power))
+
+
 def test_kernel_never_calls_a_pointed_cone_flat_on_hard_input() -> None:
     """Narrow and nearly flat cones: margins down to 1e-6 are decided, and rightly."""
     rng = np.random.default_rng(4)

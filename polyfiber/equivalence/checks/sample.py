@@ -96,7 +96,12 @@ def magnitude(net: ReLUNetwork, x: FloatArray) -> FloatArray:
     return size
 
 
-@renamed_argument("box", "domain", lambda box: Box(*box))
+def _as_domain(box: Any) -> Any:
+    """What ``domain=`` takes, from what ``box=`` took: lower and upper bounds."""
+    return Box(*box) if isinstance(box, list | tuple) and len(box) == 2 else box
+
+
+@renamed_argument("box", "domain", _as_domain)
 def deviation(
     a: ReLUNetwork | PiecewiseLinearNetwork,
     b: ReLUNetwork | PiecewiseLinearNetwork,

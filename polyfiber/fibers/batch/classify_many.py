@@ -18,6 +18,7 @@ import numpy as np
 from ..._typing import BoolArray, FloatArray, IntArray, SignArray
 from ...budget import Budget
 from ...errors import BudgetExceededError, InputError, NumericalError
+from ...network.float_or_rational import RANGE
 from ...network.model import NetworkBatch, ReLUNetwork
 from ...numerics.rounding import UNIT
 from ...verdict import Verdict
@@ -149,6 +150,7 @@ def _stacked(
     n0, n1, n2, _ = whole.architecture
     labels = classify_batch(NetworkBatch([W1, W2, W3], [b1, b2, b3]), sign_error=sign_error)
     sure: BoolArray = labels.kind == 0
+    sure &= _in_range(*((w[part], b[part]) for w, b in zip(whole.weights, whole.biases)))
     if n0 < n1 or n1 < 2 or not sure.any():
         return np.zeros_like(sure)
     lengths = np.linalg.norm(W1, axis=2)
@@ -173,6 +175,16 @@ def _stacked(
     table.position_margin[part] = position
     table.generic[part] = 1 if minors == minors_total and products == products_total else -1
     return sure
+
+
+def _in_range(*layers: tuple[FloatArray, FloatArray]) -> BoolArray:
+    """`products_in_range` of every network (B,)."""
+    low, high = 0, 0
+    for W, b in layers:
+        part, power = np.frexp(np.maximum(np.abs(W).max(axis=2), np.abs(b)))
+        low = low + np.minimum(np.where(part > 0, power, 0).min(axis=1), 0)
+        high = high + np.maximum(np.where(part > 0, power, 0).max(axis=1), 0)
+    return np.asarray((low > -RANGE) & (high < RANGE), dtype=np.bool_)
 
 
 def _apart(rows: FloatArray, n2: int) -> FloatArray:

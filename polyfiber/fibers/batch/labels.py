@@ -171,6 +171,7 @@ def classify_batch(batch: NetworkBatch, *, sign_error: float = 4 * UNIT) -> Fibe
     if len(batch.weights) != 3:
         raise InputError(f"labels are for two hidden layers; found {batch!r}")
     (W1, W2, W3), b2 = batch.weights, batch.biases[1]
+    W1, W2, b2 = _levelled(W1, W2, b2)
     B, n2 = b2.shape
     kind, hidden = np.empty(B, dtype=np.int8), np.empty(B, dtype=np.int16)
     counts, roles = np.empty((B, 2), dtype=np.int16), np.empty((B, n2), dtype=np.int8)
@@ -178,3 +179,22 @@ def classify_batch(batch: NetworkBatch, *, sign_error: float = 4 * UNIT) -> Fibe
     fiber_labels(W1, W2, b2, W3, float(sign_error), Labels(kind, hidden, counts, roles, margin, undecided))
     applies = 2 <= W1.shape[1] <= W1.shape[2]
     return FiberLabels(kind, hidden, counts[:, 0], counts[:, 1], roles, margin, float(sign_error), undecided, applies)
+
+
+def _levelled(W1: FloatArray, W2: FloatArray, b2: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The same signs and margins, where squares would leave the range of floats: rows rescaled by powers of two.
+
+    What is lost below the smallest float is a zero, and undecided.
+    """
+    sizes = [np.abs(w).max(axis=-1) if w is not b2 else np.abs(w) for w in (W1, W2, b2)]
+    if all(((s == 0) | ((s > 2.0**-120) & (s < 2.0**120))).all() for s in sizes):
+        return W1, W2, b2
+    before = np.frexp(sizes[0])[1]
+    parts, powers = np.frexp(W2)
+    powers = powers + before[:, None, :]
+    part, power = np.frexp(b2)
+    after = np.maximum(np.where(parts != 0, powers, -5000).max(axis=2), np.where(part != 0, power, -5000))
+    after = np.where(after > -5000, after, 0)
+    return (
+        np.ldexp(W1, -before[:, :, None]), np.ldexp(parts, powers - after[:, :, None]), np.ldexp(part, power - after)
+    )  # fmt: skip

@@ -19,6 +19,7 @@ from ..._values.read_only import closed
 from ...errors import InputError, ShapeError
 from ...network.model import ReLUNetwork
 from ...numerics import exact, modular
+from ...numerics.floats import as_float, nearest
 from ...numerics.rounding import TINY, UNIT
 from ...words import one_line
 from ..dimension import scaling_dimension
@@ -171,7 +172,9 @@ def scattered_points(net: ReLUNetwork, count: int, *, rng: RngLike = 0) -> Float
     points = generator.standard_normal((count, n0)) * np.exp(generator.uniform(-3, 4, (count, 1)))
     walls = []
     for i in range(net.architecture[1] if len(net.weights) > 1 else 0):
-        w, b = net.weights[0][i].astype(np.float64), float(net.biases[0][i])
+        w, b = nearest(net.weights[0][i]), as_float(net.biases[0][i])
+        power = int(np.frexp(np.abs(w).max(initial=0.0))[1])  # squares are taken
+        w, b = np.ldexp(w, -power), float(np.clip(np.ldexp(b, -power), -1e300, 1e300))
         size = float(w @ w)
         if size > 0:
             near = points[generator.integers(0, count, max(8, count // (4 * net.architecture[1])))]
