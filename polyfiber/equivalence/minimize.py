@@ -37,7 +37,7 @@ from ..fibers.findings import parallel_rows
 from ..fibers.hyperplanes import analyse_layer
 from ..fibers.layerwise import LayerComponent, LayerwiseFiber
 from ..fibers.nonnegative_rank import nonnegative_column_rank
-from ..network.float_or_rational import activation_scales, far_apart, products_in_range, row_norms, values_in_floats
+from ..network.float_or_rational import activation_scales, all_in_range, far_apart, row_norms, values_in_floats
 from ..network.model import ReLUNetwork
 from ..network.moves import (
     Composition,
@@ -337,7 +337,7 @@ def minimize(
         return _of_gates(net, box, use_complex, epsilon, prove, monitor, depth)
     values_in_floats(net, "minimizing")
     given_exact = net.is_exact
-    in_floats = net.is_exact or (products_in_range(net) and not far_apart(net, APART))
+    in_floats = net.is_exact or (all_in_range(net) and not far_apart(net, APART))
     if not in_floats and net.n_parameters <= EXACT_PARAMETERS:
         net = net.exact()
     approximate, bound = net, 0.0
@@ -347,10 +347,10 @@ def minimize(
             raise InputError("epsilon > 0 needs domain=, a box: the change of the function is bounded on it")
         approximate, bound, dropped = _drop_small(net, epsilon, box, monitor)
     run = _Run(approximate, tolerance, monitor, box, depth)
-    if not products_in_range(net) and not net.is_exact:
+    if not all_in_range(net) and not net.is_exact:
         run.drops_alone = True
         run.undecided.append(
-            "products of weights leave the range of floats: neurons are dropped, no more; rationals: network.exact()"
+            "products of weights leave the range of floats: neurons are dropped, no more; rational weights decide more"
         )
     run.to_fixed_point(run.facts_by_bounds)
     if use_complex is None:

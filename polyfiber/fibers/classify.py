@@ -25,7 +25,7 @@ from ..complexes.complex import PolyhedralComplex
 from ..domain import Polyhedron
 from ..errors import GenericityError, IncompleteError, InputError, NumericalError, RankAmbiguityError
 from ..network.exact_pieces import exact_pieces
-from ..network.float_or_rational import far_apart, gauge_norms, products_in_range, row_norms
+from ..network.float_or_rational import all_in_range, far_apart, gauge_norms, levelled, row_norms
 from ..network.model import ReLUNetwork
 from ..network.moves import Rescale, random_trivial
 from ..network.piecewise import PiecewiseLinearNetwork, require_chain
@@ -366,7 +366,7 @@ def classify_fiber(
     if domain is not None or net.is_exact or len(net.weights) == 1:
         return _classify(net, complex, domain, **settings)
     why = "products of its weights leave the range of floats"
-    if products_in_range(net):
+    if all_in_range(net):
         try:
             report = _classify(net, complex, domain, **settings)
             if report.kind in ("identifiable", "undecided", "rigid") or not far_apart(net):
@@ -374,10 +374,10 @@ def classify_fiber(
             why = "its weights are too far apart in size for a relative tolerance"
         except RankAmbiguityError as error:
             why = str(error)
-    shaky = len(net.weights) > 2 and any(part.any() for part in _without_sign(net, sign_error))
+    shaky = len(net.weights) > 2 and _sign_is_open(net, sign_error)
     if net.n_parameters <= EXACT_PARAMETERS[len(net.weights) > 2] and not shaky:
         return _classify(net.exact(), complex, domain, **settings)
-    return _classify(net, complex, domain, **settings, undecided=f"{why}; rationals decide it: network.exact()")
+    return _classify(net, complex, domain, **settings, undecided=f"{why}; rational weights decide it")
 
 
 def _classify(
@@ -515,6 +515,15 @@ def _without_sign(net: ReLUNetwork, sign_error: float) -> list[BoolArray]:
         near = (rows > 0) & (rows <= sign_error * row_norms(rows)[:, None])
         shaky.append(np.atleast_1d(near.any(axis=1)))
     return shaky
+
+
+def _sign_is_open(net: ReLUNetwork, sign_error: float) -> bool:
+    """Whether an entry is within the error of its sign, beside its row with all neurons rescaled to size one."""
+    near = levelled(net)
+    pairs = zip((*net.weights, *net.biases), (*near.weights, *near.biases))
+    if any(((given != 0) & (scaled == 0)).any() for given, scaled in pairs):
+        return True
+    return any(part.any() for part in _without_sign(near, sign_error))
 
 
 def _facts(

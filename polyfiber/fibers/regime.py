@@ -19,7 +19,7 @@ import numpy as np
 from .._typing import FloatArray, IntArray
 from ..budget import heed
 from ..kernels.fibers import regime as kernels
-from ..network.float_or_rational import gauge_norms, levelled, products_in_range, row_norms
+from ..network.float_or_rational import all_in_range, gauge_norms, levelled, row_norms
 from ..network.model import ReLUNetwork
 from ..numerics.rounding import UNIT
 from ..verdict import Verdict
@@ -78,7 +78,7 @@ class Regime:
 
 def normalised(net: ReLUNetwork) -> tuple[list[FloatArray], list[FloatArray]]:
     """Float weights and biases with unit weight rows in every hidden layer (zero rows stay)."""
-    near = net.rounded() if products_in_range(net) else levelled(net)
+    near = net.rounded() if all_in_range(net) else levelled(net)
     weights, biases = [w.copy() for w in near.weights], [b.copy() for b in near.biases]
     for l in range(len(weights) - 1):
         norms = gauge_norms(weights[l])

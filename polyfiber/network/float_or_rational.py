@@ -123,6 +123,12 @@ def levelled(net: ReLUNetwork) -> ReLUNetwork:
     return ReLUNetwork(weights, biases)
 
 
+def all_in_range(net: ReLUNetwork) -> bool:
+    """As `products_in_range`, of the weights by themselves as well: a bias may hide a row that is tiny or huge."""
+    bare = ReLUNetwork(net.weights, [0 * b for b in net.biases])
+    return products_in_range(net) and products_in_range(bare)
+
+
 def far_apart(net: ReLUNetwork, bits: int = APART) -> bool:
     """Whether weights of one neuron, or what the neurons of a layer add to the next, differ by a factor of ``2^bits``.
 

@@ -150,7 +150,8 @@ def _stacked(
     n0, n1, n2, _ = whole.architecture
     labels = classify_batch(NetworkBatch([W1, W2, W3], [b1, b2, b3]), sign_error=sign_error)
     sure: BoolArray = labels.kind == 0
-    sure &= _in_range(*((w[part], b[part]) for w, b in zip(whole.weights, whole.biases)))
+    for share in (0, 1):
+        sure &= _in_range(*((w[part], share * b[part]) for w, b in zip(whole.weights, whole.biases)))
     if n0 < n1 or n1 < 2 or not sure.any():
         return np.zeros_like(sure)
     lengths = np.linalg.norm(W1, axis=2)
@@ -178,7 +179,7 @@ def _stacked(
 
 
 def _in_range(*layers: tuple[FloatArray, FloatArray]) -> BoolArray:
-    """`products_in_range` of every network (B,)."""
+    """`products_in_range` of every network (B,); without biases also, it is `all_in_range`."""
     low, high = 0, 0
     for W, b in layers:
         part, power = np.frexp(np.maximum(np.abs(W).max(axis=2), np.abs(b)))

@@ -217,7 +217,7 @@ def scaled(net: pf.ReLUNetwork, rng: np.random.Generator) -> tuple[pf.ReLUNetwor
 
 
 def values(net: pf.ReLUNetwork, x: list[Fraction]) -> tuple[list[Fraction], list[Fraction]]:
-    """Outputs at a point, and the sums of the magnitudes of their terms."""
+    """Outputs at a point, and what their rounding is relative to: their terms, and a little of those of neurons off."""
     y, size = x, [abs(v) for v in x]
     for l, (W, b) in enumerate(zip(net.weights, net.biases)):
         rows = [[Fraction(v) for v in row] for row in W]
@@ -225,7 +225,7 @@ def values(net: pf.ReLUNetwork, x: list[Fraction]) -> tuple[list[Fraction], list
         size = [sum((abs(w) * v for w, v in zip(row, size)), abs(Fraction(c))) for row, c in zip(rows, b)]
         y = z if l == len(net.weights) - 1 else [max(v, Fraction(0)) for v in z]
         if l < len(net.weights) - 1:
-            size = [s if v > -s / 10**9 else Fraction(0) for s, v in zip(size, z)]
+            size = [s if v > -s / 10**9 else s / 10**4 for s, v in zip(size, z)]
     return y, size
 
 

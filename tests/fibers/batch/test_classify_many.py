@@ -77,3 +77,17 @@ def test_a_zero_row_is_classified_alone() -> None:
     table = label_fibers(some)
     assert table.alone[:2].all()
     agree(table, some)
+
+
+@pytest.mark.parametrize("powers", [(-600, -600, 0), (600, 300, 0), (-200, 500, 100), (0, 0, -1000), (130, 0, 0)])
+def test_labels_do_not_depend_on_powers_of_two(powers: tuple[int, int, int]) -> None:
+    base = pf.NetworkBatch.random((4, 4, 3, 2), 40, rng=1)
+    p, q, r = powers
+    (U, V, W), (b, c, d) = base.weights, base.biases
+    there = pf.NetworkBatch(
+        [np.ldexp(U, p), np.ldexp(V, q - p), np.ldexp(W, r - q)], [np.ldexp(b, p), np.ldexp(c, q), d]
+    )
+    here, signs = label_fibers(base), pf.fibers.classify_batch(there)
+    np.testing.assert_array_equal(label_fibers(there).identifiable, here.identifiable)
+    np.testing.assert_array_equal(signs.kind, pf.fibers.classify_batch(base).kind)
+    assert np.isfinite(signs.margin).all()
