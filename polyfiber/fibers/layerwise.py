@@ -34,7 +34,7 @@ from ..network.float_or_rational import (
     row_norms,
     zeros,
 )
-from ..numerics import exact
+from ..numerics import exact, modular
 from ..words import one_line
 from .hyperplanes import Domain, HyperplaneRepresentation, analyse_layer
 from .nonnegative_rank import NonnegativeRank, nonnegative_column_rank, nonnegative_column_ranks
@@ -310,7 +310,7 @@ class LayerwiseFiber:
         # Lambda_tau - Lambda_own is a sum of ± c_i u_i^T over the flipped i: independent terms never add to 0
         if n_linear or N == 0 or m * n < N or self._own(0) is None:
             return False
-        return self._independent(self._terms())
+        return self._independent
 
     @property
     def assumed(self) -> str | None:
@@ -320,18 +320,23 @@ class LayerwiseFiber:
         splits = [s for s in self._splits() if s < min(m, n) and not self.always_non_empty(s)]
         if N <= TRIED or not splits or not self.assume_generic or self.own_orientation is None:
             return None
-        terms = self._terms()
-        if splits == [0] and m * n >= N and self._independent(terms):
+        if splits == [0] and m * n >= N and self._independent:
             return None
         return f"no other orientation of the {words.count(N, 'hyperplane')} fits: the theorem for generic parameters, not 2^{N} checks"
 
-    def _terms(self) -> Array:
+    @cached_property
+    def _independent(self) -> bool:
+        """Whether the terms ``c_i u_i^T`` are certainly independent: rationals are, where they are modulo a prime."""
         rep = self.representation
-        return (rep.weights[:, :, None] * rep.normals[:, None, :]).reshape(rep.n_hyperplanes, -1)
-
-    def _independent(self, terms: Array) -> bool:
-        if self.representation.is_exact:
-            return exact.rank(terms) == len(terms)
+        c, u = rep.weights, rep.normals
+        if rep.is_exact:
+            try:
+                c, u = exact.residues(c), exact.residues(u)
+            except InputError:  # a denominator that the prime divides
+                return False
+            terms = (c[:, :, None] * u[:, None, :] % exact.PRIME).reshape(len(c), -1)
+            return modular.rank_of(modular.condensed(terms, np.random.default_rng(0))) == len(terms)
+        terms = (c[:, :, None] * u[:, None, :]).reshape(len(c), -1)
         sizes = row_norms(terms)[:, None]
         if not (np.isfinite(terms).all() and (sizes > 0).all() and np.isfinite(sizes).all()):
             return False  # rows that floats do not hold are not shown to be independent

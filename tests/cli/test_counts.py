@@ -11,7 +11,9 @@ import polyfiber as pf
 
 from .cases import run
 
-ONE = re.compile(r"(?<![\w.,/^+\-\[x])1 (?!(?:is|was|has|this|class|plus|minus|less|across|its|bias|as)\b)[a-z]+s\b")
+ONE = re.compile(
+    r"(?<![\w.,/^+\-\[x])1 (?!(?:is|was|has|this|takes|class|plus|minus|less|across|its|bias|as)\b)[a-z]+s\b"
+)
 MANY = re.compile(
     r"(?<![\w.,/^+\-\[x])(?:[02-9]|\d\d+) (?:region|vertex|facet|face|neuron|edge|cell|gate|input|layer|piece)\b(?! of size)"
 )
