@@ -222,6 +222,8 @@ def test_an_interruption_leaves_what_was_done(pair: Pair, scheduler: Any) -> Non
 
 
 KEY = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
 import polyfiber as pf
 from polyfiber.equivalence.bounds.near_equal import near_equal
 f = pf.ReLUNetwork.random((5, 40, 40, 40, 2), rng=0)
